@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "support/strings.h"
+
+namespace mlc {
+namespace {
+
+class FileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = path_join(testing::TempDir(), cat("mlc_file_test_", getpid()));
+    ASSERT_TRUE(make_directories(directory_).ok());
+  }
+  void TearDown() override {
+    for (const std::string& name : list_directory(directory_).value()) {
+      unlink(path_join(directory_, name).c_str());
+    }
+    rmdir(directory_.c_str());
+  }
+  std::string directory_;
+};
+
+TEST_F(FileTest, OutputAppearsOnlyWhenCommitted) {
+  const std::string path = path_join(directory_, "out");
+  {
+    OutputFile file = OutputFile::create(path).value();
+    ASSERT_TRUE(file.write("abc").ok());
+    EXPECT_FALSE(file_exists(path));
+  }
+  EXPECT_TRUE(list_directory(directory_)->empty());
+  OutputFile file = OutputFile::create(path).value();
+  ASSERT_TRUE(file.write("abc").ok());
+  ASSERT_TRUE(file.commit().ok());
+  EXPECT_EQ(read_file(path).value(), "abc");
+  EXPECT_EQ(list_directory(directory_)->size(), 1u);
+}
+
+TEST_F(FileTest, UnfinishedFilesCanBeRemovedFromASignalHandler) {
+  OutputFile file = OutputFile::create(path_join(directory_, "out")).value();
+  ASSERT_EQ(list_directory(directory_)->size(), 1u);
+  remove_unfinished_files();
+  EXPECT_TRUE(list_directory(directory_)->empty());
+}
+
+TEST_F(FileTest, DiskFullIsReportedWithARemedy) {
+  if (!file_exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  const std::string link = path_join(directory_, "full");
+  OutputFile file = OutputFile::create(path_join(directory_, "x")).value();
+  ASSERT_TRUE(file.commit().ok());
+  ASSERT_EQ(symlink("/dev/full", link.c_str()), 0);
+  const Result<OutputFile> missing = OutputFile::create(path_join(directory_, "no/such/file"));
+  ASSERT_FALSE(missing.ok());
+  EXPECT_NE(missing.error().to_string().find("cannot write"), std::string::npos);
+}
+
+TEST_F(FileTest, MappingEqualsReading) {
+  const std::string path = path_join(directory_, "out");
+  ASSERT_TRUE(write_file(path, "hello").ok());
+  const MappedFile file = MappedFile::open(path).value();
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()),
+            "hello");
+  EXPECT_FALSE(MappedFile::open(directory_).ok());
+}
+
+TEST(Paths, JoinDirectoryNameExtension) {
+  EXPECT_EQ(path_join("a/", "b"), "a/b");
+  EXPECT_EQ(path_join("a", "/b"), "/b");
+  EXPECT_EQ(path_directory("a/b/"), "a");
+  EXPECT_EQ(path_directory("/a"), "/");
+  EXPECT_EQ(path_directory("a"), ".");
+  EXPECT_EQ(path_name("a/b/"), "b");
+  EXPECT_EQ(path_extension("x/lib.tar"), ".tar");
+  EXPECT_EQ(path_extension("x.y/.hidden"), "");
+}
+
+}  // namespace
+}  // namespace mlc
