@@ -4,24 +4,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include "support/strings.h"
+#include "support/testing.h"
 
 namespace mlc {
 namespace {
 
 class FileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    directory_ = path_join(testing::TempDir(), cat("mlc_file_test_", getpid()));
-    ASSERT_TRUE(make_directories(directory_).ok());
-  }
-  void TearDown() override {
-    for (const std::string& name : list_directory(directory_).value()) {
-      unlink(path_join(directory_, name).c_str());
-    }
-    rmdir(directory_.c_str());
-  }
-  std::string directory_;
+  TemporaryDirectory temporary_;
+  const std::string& directory_ = temporary_.path();
 };
 
 TEST_F(FileTest, OutputAppearsOnlyWhenCommitted) {
