@@ -103,6 +103,10 @@ struct StoredTensor {
   bool operator==(const StoredTensor&) const = default;
 };
 
+// What a stored tensor's bytes are: float32 is kept as bfloat16 on disk (docs/library_format.md), and weights are used
+// where they lie.
+inline DType memory_dtype(DType declared) { return declared == DType::kF32 ? DType::kBF16 : declared; }
+
 using NodeId = int32_t;
 
 // An operator that is applied to the result of a node before it is stored. Its first operand is that result.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/builder.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "support/check.h"
 
@@ -73,6 +73,13 @@ Expr float_constant(Type type, double value) {
   MLC_CHECK(is_float(type.dtype)) << dtype_short_name(type.dtype);
   if (type.dtype == DType::kF32) value = static_cast<float>(value);
   return make({.kind = ExprKind::kConst, .type = type, .operands = {}, .float_value = value});
+}
+
+Expr vector_constant(DType dtype, std::vector<int> values) {
+  const Type type{dtype, static_cast<int>(values.size())};
+  const bool equal = std::all_of(values.begin(), values.end(), [&](int v) { return v == values[0]; });
+  if (equal) return constant(type, values[0]);
+  return make({.kind = ExprKind::kVector, .type = type, .operands = {}, .indices = std::move(values)});
 }
 
 VarRef make_var(std::string name, Type type) {
@@ -310,6 +317,7 @@ Expr rebuild(const ExprNode& node, std::vector<Expr> operands) {
   switch (node.kind) {
     case ExprKind::kConst:
     case ExprKind::kVar:
+    case ExprKind::kVector:
       return std::make_shared<const ExprNode>(node);
     case ExprKind::kCast:
       return cast(node.type.dtype, operands[0]);

@@ -18,6 +18,8 @@ Expr float_constant(Type type, double value);
 inline Expr index(int64_t value) { return constant({DType::kI64, 1}, value); }
 inline Expr f32(double value) { return float_constant({DType::kF32, 1}, value); }
 inline Expr i32(int64_t value) { return constant({DType::kI32, 1}, value); }
+// An integer vector of these values.
+Expr vector_constant(DType dtype, std::vector<int> values);
 Expr var(VarRef var);
 VarRef make_var(std::string name, Type type = {});
 

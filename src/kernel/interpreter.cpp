@@ -335,6 +335,8 @@ class Interpreter {
                      ? convert(DType::kF64, node.type.dtype, of_f64(node.float_value))
                      : of_int(node.type.dtype, node.int_value);
         });
+      case ExprKind::kVector:
+        return for_lanes([&](int i) { return of_int(node.type.dtype, node.indices[static_cast<size_t>(i)]); });
       case ExprKind::kFma:
         return for_lanes([&](int i) {
           if (dtype == DType::kF64) {

@@ -76,7 +76,7 @@ struct ExprNode {
   double float_value = 0;     // kConst of a float
   VarRef var = {};            // kVar
   BufferRef buffer = {};      // kLoad: operand 0 is the index, in elements (of vectors in vector buffers)
-  std::vector<int> indices = {};  // kShuffle: index into the lanes of operand 0 followed by those of operand 1
+  std::vector<int> indices = {};  // kShuffle: lanes of operand 0 followed by those of operand 1; kVector: the values
 };
 
 enum class ForKind : uint8_t {

@@ -321,6 +321,10 @@ class Parser {
       }
       expect('>');
     }
+    if (function == "vector" && !numbers.empty()) {
+      expect(':');
+      return vector_constant(type().dtype, numbers);
+    }
     if (function == "load") {
       expect('(');
       BufferRef buffer = buffer_named();

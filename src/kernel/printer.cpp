@@ -41,7 +41,11 @@ class Printer {
     };
     switch (expr_group(node.kind)) {
       case ExprGroup::kLeaf:
-        return node.kind == ExprKind::kVar ? "%" + node.var->name : constant_text(node);
+        if (node.kind == ExprKind::kVar) return "%" + node.var->name;
+        if (node.kind == ExprKind::kVector) {
+          return cat("vector<", join_ints(node.indices), ">:", dtype_short_name(node.type.dtype));
+        }
+        return constant_text(node);
       case ExprGroup::kInfix: {
         const std::string text = cat(expr(node.operands[0], true), " ", expr_name(node.kind), " ",
                                      expr(node.operands[1], true));

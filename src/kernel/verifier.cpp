@@ -110,7 +110,7 @@ class Verifier {
 
   bool constant_after_unrolling(const Expr& e) const {
     if (e->kind == ExprKind::kVar) return constants_.count(e->var.get()) > 0;
-    if (e->kind == ExprKind::kLoad) return false;
+    if (e->kind == ExprKind::kLoad || e->kind == ExprKind::kVector) return false;
     for (const Expr& operand : e->operands) {
       if (!constant_after_unrolling(operand)) return false;
     }
@@ -194,6 +194,7 @@ class Verifier {
         require(e->type.dtype == DType::kF32, cat(expr_name(e->kind), " takes f32"));
         break;
       case ExprKind::kConst:
+      case ExprKind::kVector:
       case ExprKind::kAbs:
       case ExprKind::kSelect:
       case ExprKind::kDot4:

@@ -24,6 +24,13 @@ llvm::Type* llvm_type(llvm::LLVMContext& context, kernel::Type type) {
 
 namespace {
 
+// Stored weights follow each other in their files without any alignment.
+llvm::Align alignment(const kernel::Buffer& buffer) {
+  return buffer.space == kernel::Space::kWeight
+             ? llvm::Align(1)
+             : llvm::Align(static_cast<uint64_t>(dtype_bytes(buffer.element.dtype)));
+}
+
 bool is_unsigned(DType dtype) {
   return dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 ||
          dtype == DType::kU64 || dtype == DType::kBool;
@@ -82,7 +89,7 @@ llvm::Value* ExprEmitter::emit_load(const ExprNode& node) {
   if (node.buffer->space == kernel::Space::kRegister) {
     return b_.CreateLoad(type, register_slot(*node.buffer, node.operands[0]));
   }
-  const auto align = llvm::Align(static_cast<uint64_t>(dtype_bytes(node.type.dtype)));
+  const auto align = alignment(*node.buffer);
   if (node.operands[0]->type.lanes > 1) {  // gather, element by element
     llvm::Value* indices = emit(node.operands[0]);
     llvm::Type* element = llvm_type(b_.getContext(), node.type.with_lanes(1));
@@ -107,7 +114,7 @@ void ExprEmitter::emit_store(const kernel::Buffer& buffer, const kernel::Expr& i
     b_.CreateStore(value, register_slot(buffer, index));
     return;
   }
-  const auto align = llvm::Align(static_cast<uint64_t>(dtype_bytes(buffer.element.dtype)));
+  const auto align = alignment(buffer);
   if (index->type.lanes > 1) {  // scatter
     llvm::Value* indices = emit(index);
     for (int lane = 0; lane < index->type.lanes; ++lane) {
@@ -122,8 +129,11 @@ void ExprEmitter::emit_store(const kernel::Buffer& buffer, const kernel::Expr& i
 }
 
 void ExprEmitter::emit_prefetch(const kernel::Buffer& buffer, const kernel::Expr& index) {
+  // The address may lie behind the buffer: nothing is read there.
+  llvm::Type* type = llvm_type(b_.getContext(), buffer.element);
+  llvm::Value* pointer = b_.CreateGEP(type, memory_.at(&buffer).pointer, emit(index));
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {memory_.at(&buffer).pointer->getType()},
-                     {address(buffer, emit(index)), b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+                     {pointer, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
 }
 
 llvm::Value* ExprEmitter::emit_infix(const ExprNode& node) {
@@ -299,6 +309,14 @@ llvm::Value* ExprEmitter::emit(const kernel::Expr& expr) {
         return llvm::ConstantFP::get(type, node.float_value);
       }
       return llvm::ConstantInt::get(type, static_cast<uint64_t>(node.int_value), true);
+    case ExprKind::kVector: {
+      std::vector<llvm::Constant*> values;
+      llvm::Type* element = llvm_type(context, node.type.with_lanes(1));
+      for (const int value : node.indices) {
+        values.push_back(llvm::ConstantInt::get(element, static_cast<uint64_t>(value), true));
+      }
+      return llvm::ConstantVector::get(values);
+    }
     case ExprKind::kVar:
       return vars_.at(node.var.get());
     case ExprKind::kAbs: {
