@@ -15,3 +15,10 @@ endif()
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_package(Threads REQUIRED)
 endif()
+
+# libmd: MD5 of the weight shards.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  find_library(MLC_LIBMD_ARCHIVE libmd.a REQUIRED)
+  add_library(mlc_libmd INTERFACE)
+  target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
+endif()
