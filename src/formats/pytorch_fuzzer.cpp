@@ -2,9 +2,10 @@
 // The input is a file of torch.save, or, where its first byte is even, the data.pkl of one with a
 // storage of 256 bytes (so that the fuzzer need not keep a zip archive intact to reach the pickle).
 #include <string>
+#include <string_view>
 
-#include "formats/pickle.h"
 #include "formats/pytorch.h"
+#include "support/strings.h"
 
 namespace {
 
@@ -38,14 +39,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size > 0) check({bytes + 1, size - 1});
     return 0;
   }
-  // The sequential format takes any pickle as its third.
-  std::string file("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02K\x01.\x80\x02}.",
-                   25);
-  file.append(reinterpret_cast<const char*>(data) + 1, size - 1);
-  file += std::string(
+  // The sequential format takes any pickle as its fourth; storage "0" has 64 elements.
+  using namespace std::string_view_literals;
+  constexpr auto kMagic = "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."sv;
+  constexpr auto kVersionAndSystem = "\x80\x02K\x01.\x80\x02}."sv;
+  constexpr auto kKeysAndCount =
       "\x80\x02]X\x01\0\0\0"
-      "0a.\x40\0\0\0\0\0\0\0",
-      21);
+      "0a.\x40\0\0\0\0\0\0\0"sv;
+  std::string file =
+      mlc::cat(kMagic, kVersionAndSystem,
+               std::string_view(reinterpret_cast<const char*>(data) + 1, size - 1), kKeysAndCount);
   file.append(256, 'x');
   check(std::as_bytes(std::span(file)));
   return 0;

@@ -204,8 +204,8 @@ Result<std::unique_ptr<Checkpoint>> open_indexed_checkpoint(const std::string& i
     const std::string path = path_join(path_directory(index_path), wanted.name);
     if (!file_exists(path)) {
       return user_error(path,
-                        cat("is missing; ", index_path, " says that it holds ",
-                            wanted.tensors.size(), " tensors, ", wanted.tensors[0], " among them"),
+                        cat("is missing; ", index_path, " says that it holds ", wanted.tensors[0],
+                            wanted.tensors.size() > 1 ? " and others" : ""),
                         "", "download it");
     }
     MLC_ASSIGN_OR_RETURN(MappedFile file, open_weight_file(path));
