@@ -154,7 +154,7 @@ class Conversion {
     return std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, rule.rows));
   }
 
-  // A pipe to the next rows: read(rows) is called for all of them in order.
+  // Calls function(row, count) for all rows in order; ends early when another thread has failed.
   template <class Function>
   void for_chunks(const ResolvedRule& rule, Function function) {
     const int64_t step = rows_at_once(rule);
