@@ -7,6 +7,8 @@ file(CREATE_LINK /usr/include/rapidjson ${third_party}/rapidjson SYMBOLIC)
 add_library(mlc_rapidjson INTERFACE)
 target_include_directories(mlc_rapidjson SYSTEM INTERFACE ${third_party})
 target_compile_definitions(mlc_rapidjson INTERFACE RAPIDJSON_HAS_STDSTRING=0)
+# Its stack adds an offset to a null pointer before the first allocation.
+target_compile_options(mlc_rapidjson INTERFACE -fno-sanitize=pointer-overflow)
 
 if(MLC_WITH_TESTS)
   find_package(GTest REQUIRED)
@@ -37,4 +39,11 @@ if(MLC_WITH_LLVM)
     target_link_directories(mlc_llvm INTERFACE ${LLVM_LIBRARY_DIRS})
     target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
   endif()
+endif()
+
+# libmd: MD5 of the weight shards.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  find_library(MLC_LIBMD_ARCHIVE libmd.a REQUIRED)
+  add_library(mlc_libmd INTERFACE)
+  target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
 endif()
