@@ -224,6 +224,26 @@ Json Conversation::to_json() const {
   };
 }
 
+Result<PromptInput> prompt_input_from_json(const Json& object, std::string_view where) {
+  PromptInput input;
+  MLC_ASSIGN_OR_RETURN(const Json* messages, json_member(object, "messages", where));
+  for (const auto& [key, text] : {std::pair{"system_message", &input.system_message},
+                                  std::pair{"function_string", &input.function_string}}) {
+    const Json* value = object.find(key);
+    if (value == nullptr || value->is_null()) continue;
+    MLC_RETURN_IF_ERROR(read(object, key, where, text->emplace()));
+  }
+  if (!messages->is_array()) {
+    return wrong_kind(cat(where, ".messages"), *messages, "a list of [role, content]");
+  }
+  for (const Json& item : messages->as_array()) {
+    MLC_ASSIGN_OR_RETURN(Message message, message_from_json(item, cat(where, ".messages[",
+                                                                      input.messages.size(), "]")));
+    input.messages.push_back(std::move(message));
+  }
+  return input;
+}
+
 const std::vector<Conversation>& builtin_conversations() {
   static const std::vector<Conversation> all = [] {
     std::vector<Conversation> conversations;

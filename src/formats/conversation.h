@@ -81,6 +81,10 @@ struct PromptInput {
   std::vector<Message> messages;               // without the system message
 };
 
+// {"system_message": text or null, "function_string": text or null, "messages": [[role, content],
+// ...]}; the first two may be absent.
+Result<PromptInput> prompt_input_from_json(const Json& object, std::string_view where);
+
 // The text of the whole prompt: system message, the template's history, the messages, and the
 // beginning of the assistant's turn. Special tokens are spelled out in it; system_prefix_token_ids
 // are not part of it. An error where a role is none of the template's, or a message holds an image.

@@ -165,6 +165,34 @@ TEST(MessageFromJson, WantsAPair) {
             "error: m: is no message\n  expected a list [role, content]");
 }
 
+TEST(PromptInputFromJson, ReadsMessagesAndWhatGoesBeforeThem) {
+  const PromptInput input =
+      prompt_input_from_json(parse_json(R"({"system_message": "S", "function_string": null,
+          "messages": [["user", "a"], ["assistant", null]], "prompt": "ignored"})",
+                                        "x")
+                                 .value(),
+                             "x")
+          .value();
+  EXPECT_EQ(input.system_message, "S");
+  EXPECT_FALSE(input.function_string.has_value());
+  ASSERT_EQ(input.messages.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(input.messages[1].content));
+}
+
+TEST(PromptInputFromJson, WrongKindsNameTheKey) {
+  const auto error = [](std::string_view text) {
+    return prompt_input_from_json(parse_json(text, "m.json").value(), "m.json").error().to_string();
+  };
+  EXPECT_EQ(error("[]"), "error: m.json: is a list\n  expected an object");
+  EXPECT_EQ(error("{}"), "error: m.json: lacks the key \"messages\"");
+  EXPECT_EQ(error(R"({"messages": {}})"),
+            "error: m.json.messages: is an object\n  expected a list of [role, content]");
+  EXPECT_EQ(error(R"({"messages": [3]})"),
+            "error: m.json.messages[0]: is no message\n  expected a list [role, content]");
+  EXPECT_EQ(error(R"({"messages": [], "system_message": 3})"),
+            "error: m.json.system_message: is an integer\n  expected a string");
+}
+
 TEST(ConversationFromJson, WrongKindsNameTheKey) {
   EXPECT_EQ(parse_error("[]"), "error: test: is a list\n  expected an object");
   EXPECT_EQ(parse_error(R"({"seps": [""]})"), "error: test: lacks the key \"roles\"");
@@ -285,14 +313,7 @@ TEST(BuiltinConversations, PromptsEqualTheReferences) {
     const Conversation* conversation = find_builtin_conversation(name);
     ASSERT_NE(conversation, nullptr) << name;
     for (const auto& [id, entry] : cases.as_object()) {
-      PromptInput input;
-      const Json& system = *entry.find("system_message");
-      const Json& functions = *entry.find("function_string");
-      if (system.is_string()) input.system_message = system.as_string();
-      if (functions.is_string()) input.function_string = functions.as_string();
-      for (const Json& pair : entry.find("messages")->as_array()) {
-        input.messages.push_back(message_from_json(pair, "m").value());
-      }
+      const PromptInput input = prompt_input_from_json(entry, id).value();
       const auto prompt = render_prompt(*conversation, input);
       const Json& expected = *entry.find("prompt");
       ASSERT_EQ(prompt.ok(), expected.is_string()) << name << " " << id;
