@@ -7,6 +7,8 @@ file(CREATE_LINK /usr/include/rapidjson ${third_party}/rapidjson SYMBOLIC)
 add_library(mlc_rapidjson INTERFACE)
 target_include_directories(mlc_rapidjson SYSTEM INTERFACE ${third_party})
 target_compile_definitions(mlc_rapidjson INTERFACE RAPIDJSON_HAS_STDSTRING=0)
+# Its stack adds an offset to a null pointer before the first allocation.
+target_compile_options(mlc_rapidjson INTERFACE -fno-sanitize=pointer-overflow)
 
 if(MLC_WITH_TESTS)
   find_package(GTest REQUIRED)
@@ -14,4 +16,34 @@ if(MLC_WITH_TESTS)
 endif()
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_package(Threads REQUIRED)
+endif()
+
+# LLVM 19 and LLD, as Debian's llvm-19-dev and liblld-19-dev have them. A static link names the archives by path: LLD's
+# CMake targets bring in the shared LLVM, and two LLVMs in one process abort at start.
+if(MLC_WITH_LLVM)
+  find_package(LLVM 19.1 REQUIRED CONFIG)
+  add_library(mlc_llvm INTERFACE)
+  add_library(mlc_lld INTERFACE)
+  if(MLC_STATIC_LLVM)
+    find_program(LLVM_CONFIG llvm-config-19 REQUIRED)
+    execute_process(
+      COMMAND ${LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
+      OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(llvm_archives)
+    # Polly registers itself with the pass builder; its archives come with another package and are not used.
+    list(FILTER llvm_archives EXCLUDE REGEX "Polly")
+    target_link_libraries(mlc_llvm INTERFACE ${llvm_archives} -l:libz.a -l:libzstd.a Threads::Threads)
+    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
+  else()
+    target_link_libraries(mlc_llvm INTERFACE LLVM -l:libz.a -l:libzstd.a Threads::Threads)
+    target_link_directories(mlc_llvm INTERFACE ${LLVM_LIBRARY_DIRS})
+    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
+  endif()
+endif()
+
+# libmd: MD5 of the weight shards.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  find_library(MLC_LIBMD_ARCHIVE libmd.a REQUIRED)
+  add_library(mlc_libmd INTERFACE)
+  target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
 endif()
