@@ -6,6 +6,7 @@
 #include <set>
 
 #include "formats/chat_config.h"
+#include "formats/quantization_names.h"
 #include "support/testing.h"
 #include "support/throw.h"
 
@@ -287,6 +288,17 @@ TEST_F(GenConfig, UnwritableOutputLeavesNothingBehind) {
             "error: " + path_join(output_, "mlc-chat-config.json") +
                 ": is a directory\n  expected a place for a file\n  choose another --output");
   EXPECT_EQ(outputs(), std::vector<std::string>{"mlc-chat-config.json"});
+}
+
+// gen_config records every mode that convert_weight knows, be it to refuse it.
+TEST(QuantizationNames, AreThoseOfTheQuantizers) {
+  const std::set<std::string> known = {
+#define MLC_QUANTIZATION(name, ...) name,
+#define MLC_REFUSED_QUANTIZATION(name, reason) name,
+#include "quantization/quantizations.def"
+  };
+  const std::vector<std::string>& names = formats::quantization_names();
+  EXPECT_EQ(std::set<std::string>(names.begin(), names.end()), known);
 }
 
 // A reference's own key order, without our `hf`.
