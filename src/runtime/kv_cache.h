@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,7 @@ class KvCache {
  public:
   // Room for `max_tokens` positions in all.
   static Result<KvCache> create(const formats::Plan& plan, int64_t max_tokens);
+  static KvCache empty() { return KvCache(); }
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
 

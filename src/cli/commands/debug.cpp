@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/commands/debug_model.h"
 #include "cli/commands/debug_prompt.h"
 #include "support/strings.h"
 #include "support/throw.h"
@@ -20,6 +21,8 @@ struct DebugCommand {
 };
 
 constexpr DebugCommand kDebugCommands[] = {
+    {"logits", "token ids to logits", run_debug_logits},
+    {"greedy", "token ids to the ids that follow", run_debug_greedy},
     {"prompt", "messages and conversation template to a prompt", run_debug_prompt},
 };
 
