@@ -15,3 +15,16 @@ endif()
 if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_package(Threads REQUIRED)
 endif()
+
+# PCRE2 and utf8proc, seen by src/tokenizers only.
+foreach(library pcre2-8 utf8proc)
+  string(REGEX REPLACE "-.*" "" target ${library})
+  string(TOUPPER ${target} variable)
+  if(MLC_STATIC_LLVM)  # the released binary needs libc and libm only
+    find_library(${variable}_LIBRARY NAMES lib${library}.a ${library} REQUIRED)
+  else()
+    find_library(${variable}_LIBRARY NAMES ${library} REQUIRED)
+  endif()
+  add_library(mlc_${target} INTERFACE)
+  target_link_libraries(mlc_${target} INTERFACE ${${variable}_LIBRARY})
+endforeach()
