@@ -9,6 +9,7 @@
 
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
+#include "tokenizers/byte_tokens.h"
 #include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
@@ -20,10 +21,6 @@ constexpr size_t kShortWord = 24;  // bytes that are not worth cutting into segm
 constexpr size_t kWaiting = 32;
 constexpr size_t kJoinBits = 1 << 19;
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
-
-bool is_byte_token(std::string_view text) {
-  return text.size() == 6 && text.starts_with("<0x") && text.ends_with('>');
-}
 
 }  // namespace
 
@@ -57,13 +54,11 @@ Bpe::Bpe(Vocabulary vocabulary, size_t prefix_size)
     : vocabulary_(std::move(vocabulary)), prefix_size_(prefix_size) {
   joins_.resize((bytes() ? size_t{1} << 16 : kJoinBits) / 64);
   whole_ = std::make_unique<std::atomic<Whole>[]>(static_cast<size_t>(vocabulary_.max_id()) + 1);
+  fallback_ids_ = byte_token_ids(vocabulary_);
   for (int unit = 0; unit < 256; ++unit) {
     const char one = static_cast<char>(unit);
     const bool is_unit = bytes() || unit < 0x80;
     unit_ids_[static_cast<size_t>(unit)] = is_unit ? vocabulary_.find({&one, 1}) : -1;
-    std::string digits = hex(static_cast<uint64_t>(unit), 2);
-    for (char& c : digits) c = static_cast<char>(c >= 'a' ? c - 'a' + 'A' : c);
-    fallback_ids_[static_cast<size_t>(unit)] = vocabulary_.find_text(cat("<0x", digits, ">"));
   }
 }
 
@@ -145,7 +140,7 @@ bool Bpe::resolve(const Waiting& merge) {
   Resolved found{vocabulary_.find_hashed(left, merge.left_hash),
                  vocabulary_.find_hashed(right, merge.right_hash), -1};
   if (found.left < 0 || found.right < 0 || right.size() < prefix_size_) return false;
-  if (is_byte_token(left) || is_byte_token(right)) plain_ = false;
+  if (byte_of_token(left) || byte_of_token(right)) plain_ = false;
   right.remove_prefix(prefix_size_);
   found.joined = find_join(left, right);
   if (found.joined < 0) return false;

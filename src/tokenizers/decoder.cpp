@@ -7,6 +7,7 @@
 
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
+#include "tokenizers/byte_tokens.h"
 #include "tokenizers/json_fields.h"
 #include "tokenizers/unicode.h"
 
@@ -15,22 +16,6 @@ namespace mlc::tokenizers {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-
-std::optional<char> byte_of_token(std::string_view token) {
-  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
-  int value = 0;
-  for (const char c : token.substr(3, 2)) {
-    const char lower = static_cast<char>(c | 0x20);
-    if (c >= '0' && c <= '9') {
-      value = value * 16 + (c - '0');
-    } else if (lower >= 'a' && lower <= 'f') {
-      value = value * 16 + (lower - 'a' + 10);
-    } else {
-      return std::nullopt;
-    }
-  }
-  return static_cast<char>(value);
-}
 
 // Blanks that cutting words apart left in English text.
 std::string clean_up(std::string text) {

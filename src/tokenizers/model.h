@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizers/regex.h"
 #include "tokenizers/vocabulary.h"
 
 namespace mlc::tokenizers {
@@ -23,6 +24,14 @@ struct ModelScratch {
     int32_t joined = 0;  // id of both
   };
   std::vector<Symbol> symbols;
+  // The best way to a place in the word: for Viterbi's algorithm.
+  struct Best {
+    double score = 0;
+    int64_t start = -1;  // of the last token; -1: not reached yet
+    int32_t id = -1;
+  };
+  std::vector<Best> best;
+  std::vector<Span> spans;
   std::vector<uint64_t> queue;
   std::string text;
 };

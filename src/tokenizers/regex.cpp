@@ -41,35 +41,50 @@ Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 Regex::~Regex() = default;
 
-Result<Regex> Regex::compile(std::string_view pattern, std::string_view where) {
-  MLC_ASSIGN_OR_RETURN(const std::string translated, pcre2_from_oniguruma(pattern, where));
+Result<std::unique_ptr<Regex::Compiled>> Regex::compile_translated(std::string_view pattern,
+                                                                   std::string_view translated,
+                                                                   std::string_view where) {
   const CompileContext context(pcre2_compile_context_create(nullptr));
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_max_pattern_length(context.get(), 1 << 20);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  Regex regex;
-  regex.compiled_ = std::make_unique<Compiled>();
-  regex.compiled_->code.reset(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error, &offset, context.get()));
-  if (regex.compiled_->code == nullptr) {
+  auto compiled = std::make_unique<Compiled>();
+  compiled->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()),
+                                     translated.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE,
+                                     &error, &offset, context.get()));
+  if (compiled->code == nullptr) {
     PCRE2_UCHAR message[256] = {};
     pcre2_get_error_message(error, message, sizeof message);
     return user_error(std::string(where),
                       cat("regular expression ", pattern,
                           " can't be compiled: ", reinterpret_cast<const char*>(message)));
   }
-  regex.compiled_->context.reset(pcre2_match_context_create(nullptr));
-  pcre2_set_match_limit(regex.compiled_->context.get(), kMatchLimit);
-  pcre2_set_heap_limit(regex.compiled_->context.get(), kHeapLimitKib);
-  regex.compiled_->jit = pcre2_jit_compile(regex.compiled_->code.get(), PCRE2_JIT_COMPLETE) == 0;
+  compiled->context.reset(pcre2_match_context_create(nullptr));
+  pcre2_set_match_limit(compiled->context.get(), kMatchLimit);
+  pcre2_set_heap_limit(compiled->context.get(), kHeapLimitKib);
+  compiled->jit = pcre2_jit_compile(compiled->code.get(), PCRE2_JIT_COMPLETE) == 0;
+  return compiled;
+}
+
+Result<Regex> Regex::compile(std::string_view pattern, std::string_view where) {
+  MLC_ASSIGN_OR_RETURN(const std::string usual,
+                       pcre2_from_oniguruma(pattern, UnicodeVersion::kPcre2, where));
+  MLC_ASSIGN_OR_RETURN(const std::string newer,
+                       pcre2_from_oniguruma(pattern, UnicodeVersion::kOniguruma, where));
+  Regex regex;
+  MLC_ASSIGN_OR_RETURN(regex.compiled_, compile_translated(pattern, usual, where));
+  if (newer != usual) {
+    MLC_ASSIGN_OR_RETURN(regex.newer_, compile_translated(pattern, newer, where));
+  }
   return regex;
 }
 
 void Regex::find_all(std::string_view subject, std::vector<Span>& matches) const {
   if (compiled_ == nullptr) return;
-  const pcre2_code* code = compiled_->code.get();
+  const Compiled& compiled =
+      newer_ != nullptr && has_newer_characters(subject) ? *newer_ : *compiled_;
+  const pcre2_code* code = compiled.code.get();
   const MatchData data(pcre2_match_data_create(1, nullptr));
   const auto* text = reinterpret_cast<PCRE2_SPTR>(subject.data());
   const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
@@ -77,13 +92,13 @@ void Regex::find_all(std::string_view subject, std::vector<Span>& matches) const
   size_t last_end = static_cast<size_t>(-1);
   while (at <= subject.size()) {
     int status = PCRE2_ERROR_JIT_STACKLIMIT;
-    if (compiled_->jit) {
+    if (compiled.jit) {
       status =
-          pcre2_jit_match(code, text, subject.size(), at, 0, data.get(), compiled_->context.get());
+          pcre2_jit_match(code, text, subject.size(), at, 0, data.get(), compiled.context.get());
     }
     if (status == PCRE2_ERROR_JIT_STACKLIMIT) {
       status = pcre2_match(code, text, subject.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT,
-                           data.get(), compiled_->context.get());
+                           data.get(), compiled.context.get());
     }
     if (status < 0) return;
     const Span match{found[0], found[1]};

@@ -36,10 +36,19 @@ class Regex {
 
  private:
   struct Compiled;
+  static Result<std::unique_ptr<Compiled>> compile_translated(std::string_view pattern,
+                                                              std::string_view translated,
+                                                              std::string_view where);
   std::unique_ptr<Compiled> compiled_;
+  std::unique_ptr<Compiled>
+      newer_;  // for texts with characters that PCRE2 does not know; may be absent
 };
 
-// The expression in PCRE2's syntax (with UTF, UCP and MULTILINE). For tests and for regex.cpp.
-Result<std::string> pcre2_from_oniguruma(std::string_view pattern, std::string_view where);
+// The expression in PCRE2's syntax (with UTF, UCP and MULTILINE): with the characters that PCRE2's
+// properties know, or with those that Oniguruma's know too, which takes long classes. For tests and
+// for regex.cpp.
+enum class UnicodeVersion { kPcre2, kOniguruma };
+Result<std::string> pcre2_from_oniguruma(std::string_view pattern, UnicodeVersion version,
+                                         std::string_view where);
 
 }  // namespace mlc::tokenizers

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Oniguruma's syntax to PCRE2's. They agree but for: what \s, \w, \h and \b mean, (?m), {,n}, \u,
 // classes inside classes and their intersections.
+#include <algorithm>
 #include <optional>
 
 #include "support/strings.h"
@@ -10,30 +11,77 @@
 namespace mlc::tokenizers {
 namespace {
 
-// Contents of a class. PCRE2 counts U+180E as a blank and no marks as word characters.
+// Contents of a class. PCRE2 counts U+180E as a blank and no marks as word characters; Oniguruma
+// counts the numbers of Latin-1 as word characters, and no others.
 constexpr std::string_view kSpace = "\\t-\\r\\x{85}\\p{Z}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 constexpr std::string_view kHex = "0-9A-Fa-f";
 constexpr int kMaxDepth = 32;  // classes in classes
 
-// Property names that PCRE2 lacks: POSIX classes written as properties.
-std::optional<std::string_view> property_class(std::string_view name) {
-  const std::string lower = to_lower(name);
-  if (lower == "space") return kSpace;
-  if (lower == "word") return kWord;
-  if (lower == "xdigit") return kHex;
-  if (lower == "digit") return "\\p{Nd}";
-  if (lower == "alpha") return "\\p{Alphabetic}";
-  if (lower == "alnum") return "\\p{Alphabetic}\\p{Nd}";
-  if (lower == "upper") return "\\p{Uppercase}";
-  if (lower == "lower") return "\\p{Lowercase}";
-  if (lower == "punct") return "\\p{P}$+<=>^`|~";
-  if (lower == "cntrl") return "\\p{Cc}";
-  if (lower == "blank") return "\\t\\p{Zs}";
-  if (lower == "ascii") return "\\x00-\\x7f";
-  if (lower == "any") return "\\x00-\\x{10ffff}";
-  return std::nullopt;
-}
+// General categories have two names. Blanks, hyphens and underscores do not count, nor does case.
+constexpr std::string_view kCategories[][2] = {{"letter", "L"},
+                                               {"uppercaseletter", "Lu"},
+                                               {"lowercaseletter", "Ll"},
+                                               {"titlecaseletter", "Lt"},
+                                               {"modifierletter", "Lm"},
+                                               {"otherletter", "Lo"},
+                                               {"mark", "M"},
+                                               {"nonspacingmark", "Mn"},
+                                               {"spacingmark", "Mc"},
+                                               {"enclosingmark", "Me"},
+                                               {"number", "N"},
+                                               {"decimalnumber", "Nd"},
+                                               {"letternumber", "Nl"},
+                                               {"othernumber", "No"},
+                                               {"punctuation", "P"},
+                                               {"connectorpunctuation", "Pc"},
+                                               {"dashpunctuation", "Pd"},
+                                               {"openpunctuation", "Ps"},
+                                               {"closepunctuation", "Pe"},
+                                               {"initialpunctuation", "Pi"},
+                                               {"finalpunctuation", "Pf"},
+                                               {"otherpunctuation", "Po"},
+                                               {"symbol", "S"},
+                                               {"mathsymbol", "Sm"},
+                                               {"currencysymbol", "Sc"},
+                                               {"modifiersymbol", "Sk"},
+                                               {"othersymbol", "So"},
+                                               {"separator", "Z"},
+                                               {"spaceseparator", "Zs"},
+                                               {"lineseparator", "Zl"},
+                                               {"paragraphseparator", "Zp"},
+                                               {"other", "C"},
+                                               {"control", "Cc"},
+                                               {"format", "Cf"},
+                                               {"unassigned", "Cn"},
+                                               {"privateuse", "Co"},
+                                               {"surrogate", "Cs"}};
+// Properties that PCRE2 knows by these names; what is left are scripts.
+constexpr std::string_view kProperties[] = {"alphabetic",
+                                            "uppercase",
+                                            "lowercase",
+                                            "whitespace",
+                                            "emoji",
+                                            "emojipresentation",
+                                            "emojimodifier",
+                                            "emojimodifierbase",
+                                            "emojicomponent",
+                                            "extendedpictographic",
+                                            "ideographic",
+                                            "idstart",
+                                            "idcontinue",
+                                            "xidstart",
+                                            "xidcontinue",
+                                            "math",
+                                            "dash",
+                                            "hexdigit",
+                                            "asciihexdigit",
+                                            "diacritic",
+                                            "quotationmark",
+                                            "cased",
+                                            "caseignorable",
+                                            "defaultignorablecodepoint",
+                                            "regionalindicator",
+                                            "variationselector"};
 
 // A set of characters: contents of a plain class, or an expression that matches one character.
 struct Set {
@@ -48,7 +96,8 @@ struct Set {
 
 class Translator {
  public:
-  Translator(std::string_view pattern, std::string_view where) : in_(pattern), where_(where) {}
+  Translator(std::string_view pattern, UnicodeVersion version, std::string_view where)
+      : in_(pattern), version_(version), where_(where) {}
 
   Result<std::string> run() {
     while (at_ < in_.size()) {
@@ -75,6 +124,47 @@ class Translator {
   }
 
  private:
+  std::string newer(std::string_view category) const {
+    return version_ == UnicodeVersion::kOniguruma ? newer_characters(category) : std::string();
+  }
+
+  std::string word_contents() const {
+    return cat("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}",
+               newer("L"), newer("M"), newer("Nd"), newer("Pc"));
+  }
+
+  // What \p{name} holds.
+  std::string property_contents(std::string_view name) const {
+    std::string plain;
+    for (const char c : to_lower(name)) {
+      if (c != ' ' && c != '_' && c != '-') plain += c;
+    }
+    if (plain == "space") return std::string(kSpace);
+    if (plain == "word") return word_contents();
+    if (plain == "xdigit") return std::string(kHex);
+    if (plain == "digit") return property_contents("Nd");
+    if (plain == "alpha") return "\\p{Alphabetic}" + newer("L");
+    if (plain == "alnum") return property_contents("alpha") + property_contents("Nd");
+    if (plain == "upper") return "\\p{Uppercase}" + newer("Lu");
+    if (plain == "lower") return "\\p{Lowercase}" + newer("Ll");
+    if (plain == "punct") return property_contents("P") + property_contents("S");
+    if (plain == "cntrl") return "\\p{Cc}";
+    if (plain == "blank") return "\\t\\p{Zs}";
+    if (plain == "ascii") return "\\x00-\\x7f";
+    if (plain == "any") return "\\x00-\\x{10ffff}";
+    for (const auto& [long_name, short_name] : kCategories) {
+      if (plain == long_name || plain == to_lower(short_name)) {
+        return cat("\\p{", short_name, "}", newer(short_name));
+      }
+    }
+    for (const std::string_view property : kProperties) {
+      if (plain == property) return cat("\\p{", property, "}");
+    }
+    if (plain == "han" && version_ == UnicodeVersion::kOniguruma)
+      return "\\p{sc:Han}\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}";  // since Unicode 14
+    return cat("\\p{sc:", plain, "}");
+  }
+
   Error bad(std::string found) const {
     return user_error(std::string(where_), cat("regular expression ", in_, " ", found));
   }
@@ -92,8 +182,8 @@ class Translator {
   // An escape that names a set; nothing (and at_ unmoved) if it is another escape.
   Result<std::optional<Set>> set_escape() {
     const char c = in_[at_ + 1];
-    const auto set = [&](std::string_view contents, bool negated) {
-      at_ += 2;
+    const auto set = [&](std::string_view contents, bool negated, bool moved = false) {
+      if (!moved) at_ += 2;
       if (negated) return std::optional<Set>(Set{false, cat("[^", contents, "]")});
       return std::optional<Set>(Set{true, std::string(contents)});
     };
@@ -103,17 +193,17 @@ class Translator {
       case 'S':
         return set(kSpace, true);
       case 'w':
-        return set(kWord, false);
+        return set(word_contents(), false);
       case 'W':
-        return set(kWord, true);
+        return set(word_contents(), true);
       case 'h':
         return set(kHex, false);
       case 'H':
         return set(kHex, true);
       case 'd':
-        return set("\\p{Nd}", false);
+        return set(property_contents("Nd"), false);
       case 'D':
-        return set("\\p{Nd}", true);
+        return set(property_contents("Nd"), true);
       case 'p':
       case 'P':
         break;
@@ -128,30 +218,24 @@ class Translator {
       negated = !negated;
       name->remove_prefix(1);
     }
-    if (const std::optional<std::string_view> contents = property_class(*name)) {
-      at_ -= 2;
-      return set(*contents, negated);
-    }
-    return std::optional<Set>(Set{true, cat(negated ? "\\P{" : "\\p{", *name, "}")});
+    return set(property_contents(*name), negated, true);
   }
 
   Result<void> escape() {
     if (at_ + 1 == in_.size()) return bad("ends in a backslash");
     MLC_ASSIGN_OR_RETURN(const std::optional<Set> set, set_escape());
     if (set) {
-      // \p{L} alone needs no brackets.
-      out_ +=
-          set->plain && set->text.starts_with("\\p{") && set->text.find('}') + 1 == set->text.size()
-              ? set->text
-              : set->expression();
+      // PCRE2 is faster with \p{L} than with [\p{L}].
+      const bool alone = set->plain && set->text.starts_with("\\p{") &&
+                         set->text.find('}') + 1 == set->text.size();
+      out_ += alone ? set->text : set->expression();
       return {};
     }
     const char c = in_[at_ + 1];
-    if (c == 'b') {
-      out_ += cat("(?:(?<=[", kWord, "])(?![", kWord, "])|(?<![", kWord, "])(?=[", kWord, "]))");
-      at_ += 2;
-    } else if (c == 'B') {
-      out_ += cat("(?:(?<=[", kWord, "])(?=[", kWord, "])|(?<![", kWord, "])(?![", kWord, "]))");
+    if (c == 'b' || c == 'B') {
+      const std::string word = cat("[", word_contents(), "]");
+      out_ += c == 'b' ? cat("(?:(?<=", word, ")(?!", word, ")|(?<!", word, ")(?=", word, "))")
+                       : cat("(?:(?<=", word, ")(?=", word, ")|(?<!", word, ")(?!", word, "))");
       at_ += 2;
     } else {
       literal_escape(out_);
@@ -220,15 +304,14 @@ class Translator {
             std::string_view name = in_.substr(at_ + 2, close - at_ - 2);
             const bool not_in = name.starts_with('^');
             if (not_in) name.remove_prefix(1);
-            if (const std::optional<std::string_view> contents = property_class(name)) {
-              if (not_in) {
-                others.push_back(cat("[^", *contents, "]"));
-              } else {
-                unit.text += *contents;
-              }
-              at_ = close + 2;
-              continue;
+            const std::string contents = property_contents(name);
+            if (not_in) {
+              others.push_back(cat("[^", contents, "]"));
+            } else {
+              unit.text += contents;
             }
+            at_ = close + 2;
+            continue;
           }
         }
         MLC_ASSIGN_OR_RETURN(const Set inner, char_class(depth + 1));
@@ -270,6 +353,7 @@ class Translator {
   }
 
   std::string_view in_;
+  UnicodeVersion version_;
   std::string_view where_;
   size_t at_ = 0;
   std::string out_;
@@ -277,8 +361,9 @@ class Translator {
 
 }  // namespace
 
-Result<std::string> pcre2_from_oniguruma(std::string_view pattern, std::string_view where) {
-  return Translator(pattern, where).run();
+Result<std::string> pcre2_from_oniguruma(std::string_view pattern, UnicodeVersion version,
+                                         std::string_view where) {
+  return Translator(pattern, version, where).run();
 }
 
 }  // namespace mlc::tokenizers

@@ -8,24 +8,13 @@
 
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
+#include "tokenizers/byte_tokens.h"
 
 namespace mlc::tokenizers {
 
 namespace {
 
 constexpr size_t kMaxWordBytes = size_t{1} << 30;  // what models count in 32 bits
-
-std::optional<char> fallback_byte(std::string_view text) {
-  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
-  int byte = 0;
-  for (const char c : text.substr(3, 2)) {
-    const bool digit = c >= '0' && c <= '9';
-    const char lower = static_cast<char>(c | 0x20);
-    if (!digit && (lower < 'a' || lower > 'f')) return std::nullopt;
-    byte = byte * 16 + (digit ? c - '0' : lower - 'a' + 10);
-  }
-  return static_cast<char>(byte);
-}
 
 }  // namespace
 
@@ -193,7 +182,7 @@ std::string Tokenizer::token_bytes(int32_t id) const {
     std::string bytes;
     return append_alphabet_bytes(bytes, *text) ? bytes : *text;
   }
-  if (const std::optional<char> byte = fallback_byte(*text)) return std::string(1, *byte);
+  if (const std::optional<char> byte = byte_of_token(*text)) return std::string(1, *byte);
   return replace_all(*text, "\xe2\x96\x81", " ");
 }
 

@@ -12,6 +12,8 @@
 #include "tokenizers/bpe.h"
 #include "tokenizers/json_fields.h"
 #include "tokenizers/tokenizer.h"
+#include "tokenizers/unigram.h"
+#include "tokenizers/wordpiece.h"
 
 namespace mlc::tokenizers {
 namespace {
@@ -331,6 +333,38 @@ class Reader {
                                         .ignore_merges = fields.ignore_merges},
                                        where));
       parts_.model = std::move(bpe_);
+      return {};
+    }
+    if (fields.type == "Unigram") {
+      if (!fields.is_unigram)
+        return user_error(where, "has a vocabulary without scores", "[[text, score], ...]");
+      const int64_t unknown = fields.unknown_id.value_or(-1);
+      if (unknown >= static_cast<int64_t>(scores_.size())) {
+        return user_error(where, cat("unk_id is ", unknown),
+                          cat("the id of one of its ", scores_.size(), " tokens"));
+      }
+      parts_.model =
+          std::make_unique<Unigram>(std::move(vocabulary_), std::move(scores_),
+                                    UnigramOptions{.unknown_id = static_cast<int32_t>(unknown),
+                                                   .byte_fallback = fields.byte_fallback});
+      return {};
+    }
+    if (fields.is_unigram)
+      return user_error(where, "has a vocabulary with scores", "{text: id, ...}");
+    if (fields.type == "WordPiece") {
+      MLC_ASSIGN_OR_RETURN(
+          parts_.model,
+          make_wordpiece(std::move(vocabulary_),
+                         {.unknown_token = fields.unknown_token.value_or("[UNK]"),
+                          .continuing_prefix = fields.continuing_prefix.value_or("##"),
+                          .max_characters = fields.max_characters.value_or(100)},
+                         where));
+      return {};
+    }
+    if (fields.type == "WordLevel") {
+      MLC_ASSIGN_OR_RETURN(
+          parts_.model,
+          make_wordlevel(std::move(vocabulary_), fields.unknown_token.value_or("<unk>"), where));
       return {};
     }
     return unknown_name_error(ErrorKind::kUser, where, "type", fields.type,

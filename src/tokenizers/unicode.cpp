@@ -4,6 +4,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -12,6 +13,23 @@
 namespace mlc::tokenizers {
 
 namespace {
+
+struct Range {
+  char32_t first, last;
+};
+struct NewCharacters {
+  char32_t first, last;
+  const char* category;
+};
+#include "tokenizers/unicode_exceptions.inc"
+
+template <size_t count>
+bool is_in(char32_t point, const Range (&ranges)[count]) {
+  const Range* const end = ranges + count;
+  const Range* const at = std::lower_bound(
+      ranges, end, point, [](const Range& range, char32_t value) { return range.last < value; });
+  return at != end && at->first <= point;
+}
 
 utf8proc_category_t category(char32_t point) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(point));
@@ -139,7 +157,8 @@ bool is_whitespace(char32_t point) {
 
 bool is_numeric(char32_t point) {
   if (point < 0x80) return point >= '0' && point <= '9';
-  return in_categories(point, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO);
+  return in_categories(point, UTF8PROC_CATEGORY_ND, UTF8PROC_CATEGORY_NO) ||
+         is_in(point, kAlsoNumeric);
 }
 
 bool is_punctuation(char32_t point) {
@@ -147,35 +166,35 @@ bool is_punctuation(char32_t point) {
     return (point >= 33 && point <= 47) || (point >= 58 && point <= 64) ||
            (point >= 91 && point <= 96) || (point >= 123 && point <= 126);
   }
-  return in_categories(point, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO);
+  if (in_categories(point, UTF8PROC_CATEGORY_PC, UTF8PROC_CATEGORY_PO))
+    return !is_in(point, kNoPunctuation);
+  return is_in(point, kAlsoPunctuation);
 }
 
 bool is_other(char32_t point) {
   if (point < 0x80) return point < 0x20 || point == 0x7f;
-  return category(point) == UTF8PROC_CATEGORY_CN ||
-         in_categories(point, UTF8PROC_CATEGORY_CC, UTF8PROC_CATEGORY_CO);
+  if (in_categories(point, UTF8PROC_CATEGORY_CC, UTF8PROC_CATEGORY_CO))
+    return !is_in(point, kNoControl);
+  return is_in(point, kAlsoControl);
 }
 
 bool is_mark(char32_t point) {
-  return point >= 0x300 && in_categories(point, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME);
+  if (point < 0x300) return false;
+  if (in_categories(point, UTF8PROC_CATEGORY_MN, UTF8PROC_CATEGORY_ME))
+    return !is_in(point, kNoMark);
+  return is_in(point, kAlsoMark);
 }
 
 bool is_nonspacing_mark(char32_t point) {
-  return point >= 0x300 && category(point) == UTF8PROC_CATEGORY_MN;
-}
-
-bool is_letter(char32_t point) {
-  if (point < 0x80) return (point | 0x20) >= 'a' && (point | 0x20) <= 'z';
-  return in_categories(point, UTF8PROC_CATEGORY_LU, UTF8PROC_CATEGORY_LO);
+  if (point < 0x300) return false;
+  if (category(point) == UTF8PROC_CATEGORY_MN) return !is_in(point, kNoNonspacingMark);
+  return is_in(point, kAlsoNonspacingMark);
 }
 
 bool is_word(char32_t point) {
-  if (is_letter(point) || is_mark(point)) return true;
   const utf8proc_category_t found = category(point);
-  if (found == UTF8PROC_CATEGORY_ND || found == UTF8PROC_CATEGORY_NL ||
-      found == UTF8PROC_CATEGORY_PC) {
-    return true;
-  }
+  if (found != UTF8PROC_CATEGORY_CN && found <= UTF8PROC_CATEGORY_PC)
+    return found != UTF8PROC_CATEGORY_NO;
   // Other_Alphabetic among the symbols (circled letters), and the joiners.
   return (point >= 0x24b6 && point <= 0x24e9) || (point >= 0x1f130 && point <= 0x1f149) ||
          (point >= 0x1f150 && point <= 0x1f169) || (point >= 0x1f170 && point <= 0x1f189) ||
@@ -188,9 +207,53 @@ void append_lowercase(std::string& text, char32_t point) {
   } else if (point == 0x130) {  // the only one whose lower case is two characters
     text += "i\xcc\x87";
   } else {
-    append_utf8(text,
-                static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(point))));
+    const Range* const newer = std::find_if(std::begin(kNewLowercase), std::end(kNewLowercase),
+                                            [&](const Range& pair) { return pair.first == point; });
+    append_utf8(
+        text, newer != std::end(kNewLowercase)
+                  ? newer->last
+                  : static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(point))));
   }
+}
+
+std::string newer_characters(std::string_view category) {
+  std::string contents;
+  for (const NewCharacters& range : kNewCharacters) {
+    if (!std::string_view(range.category).starts_with(category)) continue;
+    contents += cat("\\x{", hex(range.first, 1), "}");
+    if (range.last > range.first) contents += cat("-\\x{", hex(range.last, 1), "}");
+  }
+  return contents;
+}
+
+namespace {
+
+// Blocks of 256 code points with a newer character in them: most texts have none of these blocks.
+struct NewBlocks {
+  std::array<bool, 0x1100> has{};
+  constexpr NewBlocks() {
+    for (const NewCharacters& range : kNewCharacters) {
+      for (char32_t block = range.first >> 8; block <= range.last >> 8; ++block) has[block] = true;
+    }
+  }
+};
+constexpr NewBlocks kNewBlocks;
+
+}  // namespace
+
+bool has_newer_characters(std::string_view text) {
+  for (size_t i = skip_ascii(text, 0); i < text.size();) {
+    const char32_t point = next_code_point(text, i);
+    if (kNewBlocks.has[point >> 8] &&
+        std::any_of(std::begin(kNewCharacters), std::end(kNewCharacters),
+                    [&](const NewCharacters& range) {
+                      return point >= range.first && point <= range.last;
+                    })) {
+      return true;
+    }
+    if (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) i = skip_ascii(text, i);
+  }
+  return false;
 }
 
 bool is_surely_normalized(std::string_view text, NormalForm form) {
@@ -214,6 +277,10 @@ void append_normalized_part(std::string& result, std::string_view part, utf8proc
   points.clear();
   for (size_t i = 0; i < part.size();) {
     const auto point = static_cast<utf8proc_int32_t>(next_code_point(part, i));
+    if (is_in(static_cast<char32_t>(point), kNotDecomposed)) {
+      points.push_back(point);
+      continue;
+    }
     utf8proc_int32_t expanded[32];  // the longest expansion has 18
     int boundary = 0;
     const utf8proc_ssize_t length =

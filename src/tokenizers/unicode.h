@@ -59,9 +59,15 @@ bool is_punctuation(char32_t point);  // P* and ASCII's symbols
 bool is_other(char32_t point);        // C*
 bool is_mark(char32_t point);         // M*
 bool is_nonspacing_mark(char32_t point);
-bool is_letter(char32_t point);  // L*
-bool is_word(char32_t point);    // \w of a regular expression: letters, marks, digits, connectors
+bool is_word(char32_t point);  // \w of a regular expression: letters, marks, digits, connectors
 void append_lowercase(std::string& text, char32_t point);
+
+// Characters of a general category ("Lu") or group ("L") that the regular expressions of the
+// tokenizers package know and PCRE2 10.42 does not: contents of a class, as
+// "\x{1c89}\x{a7cb}-\x{a7cd}".
+std::string newer_characters(std::string_view category);
+// True if the text has a character of any such category.
+bool has_newer_characters(std::string_view text);
 
 enum class NormalForm { kNfc, kNfd, kNfkc, kNfkd };
 // Appends the normal form of valid UTF-8.
