@@ -19,7 +19,6 @@ namespace {
 constexpr size_t kFew = 40;  // symbols up to which looking at all pairs is faster than a queue
 constexpr size_t kShortWord = 24;  // bytes that are not worth cutting into segments
 constexpr size_t kWaiting = 32;
-constexpr size_t kJoinBits = 1 << 19;
 constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
 
 }  // namespace
@@ -51,8 +50,7 @@ void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
 }
 
 Bpe::Bpe(Vocabulary vocabulary, size_t prefix_size)
-    : vocabulary_(std::move(vocabulary)), prefix_size_(prefix_size) {
-  joins_.resize((bytes() ? size_t{1} << 16 : kJoinBits) / 64);
+    : vocabulary_(std::move(vocabulary)), prefix_size_(prefix_size), joins_(vocabulary_.keys()) {
   whole_ = std::make_unique<std::atomic<Whole>[]>(static_cast<size_t>(vocabulary_.max_id()) + 1);
   fallback_ids_ = byte_token_ids(vocabulary_);
   for (int unit = 0; unit < 256; ++unit) {
@@ -60,11 +58,6 @@ Bpe::Bpe(Vocabulary vocabulary, size_t prefix_size)
     const bool is_unit = bytes() || unit < 0x80;
     unit_ids_[static_cast<size_t>(unit)] = is_unit ? vocabulary_.find({&one, 1}) : -1;
   }
-}
-
-size_t Bpe::join_index(char32_t left, char32_t right) const {
-  if (bytes()) return left << 8 | right;
-  return (left * 0x9e3779b1u ^ right * 0x85ebca6bu) >> (32 - std::countr_zero(kJoinBits));
 }
 
 // The merges of a file often come in the order of the ids that they make, all merges of one token
@@ -150,17 +143,7 @@ bool Bpe::resolve(const Waiting& merge) {
     plain_ = false;
     return true;
   }
-  size_t index;
-  if (bytes()) {
-    index = join_index(static_cast<unsigned char>(left.back()),
-                       static_cast<unsigned char>(right.front()));
-  } else {
-    size_t last = previous_offset(left, left.size());
-    size_t first = 0;
-    const char32_t left_character = next_code_point(left, last);
-    index = join_index(left_character, next_code_point(right, first));
-  }
-  joins_[index / 64] |= uint64_t{1} << (index % 64);
+  joins_.add(left, right);
   return true;
 }
 
@@ -213,7 +196,7 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, ModelScratch&
     known = encode_segment(word, ids, scratch);
   } else {
     for (size_t begin = 0; known && begin < word.size();) {
-      const size_t end = segment_end(word, begin);
+      const size_t end = joins_.segment_end(word, begin);
       known = encode_segment(word.substr(begin, end - begin), ids, scratch);
       begin = end;
     }
@@ -222,26 +205,6 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, ModelScratch&
   ids.resize(before);
   all_symbols(word, scratch);
   merge_symbols(ids, scratch);
-}
-
-// The first place behind `begin` where no merge can join the characters on both sides.
-size_t Bpe::segment_end(std::string_view word, size_t begin) const {
-  if (bytes()) {
-    for (size_t i = begin + 1; i < word.size(); ++i) {
-      const auto left = static_cast<unsigned char>(word[i - 1]);
-      if (!may_join(join_index(left, static_cast<unsigned char>(word[i])))) return i;
-    }
-    return word.size();
-  }
-  size_t i = begin;
-  char32_t left = next_code_point(word, i);
-  while (i < word.size()) {
-    const size_t start = i;
-    const char32_t right = next_code_point(word, i);
-    if (!may_join(join_index(left, right))) return start;
-    left = right;
-  }
-  return word.size();
 }
 
 // False if the segment has a character that is no token and has no byte tokens: what then happens

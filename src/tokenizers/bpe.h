@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/error.h"
+#include "tokenizers/join_map.h"
 #include "tokenizers/model.h"
 
 namespace mlc::tokenizers {
@@ -92,9 +93,6 @@ class Bpe final : public Model {
   void resolve_waiting();
   bool resolve(const Waiting& merge);
   int32_t find_join(std::string_view left, std::string_view right);
-  size_t join_index(char32_t left, char32_t right) const;
-  bool may_join(size_t index) const { return (joins_[index / 64] >> (index % 64) & 1) != 0; }
-  size_t segment_end(std::string_view word, size_t begin) const;
   bool encode_segment(std::string_view segment, std::vector<int32_t>& ids,
                       ModelScratch& scratch) const;
   bool known_symbols(std::string_view segment, ModelScratch& scratch) const;
@@ -114,8 +112,7 @@ class Bpe final : public Model {
   // No prefix, no suffix, no merge of tokens that stand for other text than their own: then a word
   // can be cut where no merge joins the characters on both sides.
   bool plain_ = true;
-  std::vector<uint64_t>
-      joins_;  // bits (hashed for characters, exact for bytes): some merge joins x and y
+  JoinMap joins_;
   std::unique_ptr<std::atomic<Whole>[]> whole_;  // [max_id + 1]
 
   // While merges are added.

@@ -92,7 +92,8 @@ TEST_P(Conformance, GivesTheReferencesIdsAndTexts) {
 INSTANTIATE_TEST_SUITE_P(Tiny, Conformance,
                          testing::Values("tiny_bpe_bytelevel", "tiny_bpe_bytelevel_split",
                                          "tiny_bpe_digits_nfc", "tiny_bpe_bytefallback",
-                                         "tiny_bpe_metaspace"));
+                                         "tiny_bpe_metaspace", "tiny_unigram", "tiny_wordpiece",
+                                         "tiny_sp_bpe", "tiny_sp_unigram"));
 
 }  // namespace
 }  // namespace mlc::tokenizers

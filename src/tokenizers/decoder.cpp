@@ -16,6 +16,7 @@ namespace mlc::tokenizers {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+constexpr std::string_view kBlankSymbol = "\xe2\x96\x81";
 
 // Blanks that cutting words apart left in English text.
 std::string clean_up(std::string text) {
@@ -46,6 +47,18 @@ Result<Decoder> Decoder::from_json(const Json& json, const std::string& where) {
   decoder.byte_fallback_ = place(Step::Kind::kByteFallback);
   decoder.fuse_ = place(Step::Kind::kFuse);
   decoder.streaming_ = decoder.best_streaming();
+  return decoder;
+}
+
+Decoder Decoder::from_sentencepiece(std::string unknown_token, std::string unknown_surface,
+                                    FirstBlanks first_blanks, bool byte_fallback) {
+  Decoder decoder;
+  decoder.steps_.push_back({.kind = Step::Kind::kSentencePiece,
+                            .content = std::move(unknown_surface),
+                            .flag = byte_fallback,
+                            .pad = std::move(unknown_token),
+                            .first_blanks = first_blanks});
+  decoder.streaming_ = Streaming::kSentencePiece;
   return decoder;
 }
 
@@ -115,6 +128,7 @@ Decoder::Streaming Decoder::best_streaming() const {
     switch (steps_[i].kind) {
       case Kind::kByteLevel:
       case Kind::kBpe:
+      case Kind::kSentencePiece:
       case Kind::kCtc:
         return Streaming::kWindow;
       case Kind::kStrip:
@@ -186,6 +200,7 @@ void Decoder::change(const Step& step, std::string& token, size_t index) {
     case Kind::kByteFallback:
     case Kind::kFuse:
     case Kind::kBpe:
+    case Kind::kSentencePiece:
     case Kind::kCtc:
       return;
   }
@@ -217,6 +232,8 @@ void Decoder::run(const Step& step, std::vector<std::string>& tokens) {
       std::erase_if(tokens, [](const std::string& token) { return token.empty(); });
       return;
     }
+    case Kind::kSentencePiece:
+      return;
     case Kind::kFuse:
       tokens = {join(tokens, "")};
       return;
@@ -262,6 +279,13 @@ std::string Decoder::decode(std::vector<std::string> tokens) const {
     append_lossy_utf8(text, join(tokens, ""));
     return text;
   }
+  if (streaming_ == Streaming::kSentencePiece) {
+    State state;
+    std::string text;
+    for (const std::string& token : tokens) put(state, token, text);
+    finish(state, text);
+    return text;
+  }
   if (steps_.empty()) return join(tokens, " ");
   for (const Step& step : steps_) run(step, tokens);
   return join(tokens, "");
@@ -295,8 +319,51 @@ void Decoder::end_bytes(State& state, std::string& text) const {
   state.bytes_are_broken = false;
 }
 
+// Characters of the bytes that wait; each byte that begins none is shown as U+FFFD. Unless it is
+// `all`, the beginning of a character waits on.
+void Decoder::show_bytes(State& state, std::string& text, bool all) {
+  const std::string_view bytes = state.bytes;
+  size_t at = 0;
+  while (at < bytes.size()) {
+    const auto length = static_cast<size_t>(utf8_sequence_length(bytes, at));
+    if (length == 0 && !all && unfinished_bytes(bytes) == bytes.size() - at) break;
+    text += length == 0 ? kReplacement : bytes.substr(at, length);
+    state.has_text = true;
+    at += std::max<size_t>(length, 1);
+  }
+  state.bytes.erase(0, at);
+}
+
+void Decoder::put_sentencepiece(State& state, std::string_view token, std::string& text) const {
+  const Step& step = steps_[0];
+  if (step.flag) {
+    if (const std::optional<char> byte = byte_of_token(token)) {
+      state.bytes += *byte;
+      show_bytes(state, text, false);
+      return;
+    }
+  }
+  show_bytes(state, text, true);
+  const bool may_drop =
+      step.first_blanks != FirstBlanks::kKeep && !state.blank_dropped && !state.has_text;
+  if (token == step.pad) {
+    text += step.content;
+    state.has_text |= !step.content.empty();
+    return;
+  }
+  if (may_drop && token.starts_with(kBlankSymbol)) {
+    token.remove_prefix(kBlankSymbol.size());
+    state.blank_dropped = step.first_blanks == FirstBlanks::kDropOne;
+  }
+  text += replace_all(token, kBlankSymbol, " ");
+  state.has_text |= !token.empty();
+}
+
 void Decoder::put(State& state, std::string_view token, std::string& text) const {
   switch (streaming_) {
+    case Streaming::kSentencePiece:
+      put_sentencepiece(state, token, text);
+      return;
     case Streaming::kBytes: {
       state.bytes += token;
       // What stands before half a character waits with it, as in the tokenizers package.
@@ -346,6 +413,9 @@ void Decoder::put(State& state, std::string_view token, std::string& text) const
 
 void Decoder::finish(State& state, std::string& text) const {
   switch (streaming_) {
+    case Streaming::kSentencePiece:
+      show_bytes(state, text, true);
+      break;
     case Streaming::kBytes:
       append_lossy_utf8(text, state.bytes);
       break;

@@ -25,6 +25,12 @@ class Decoder {
   bool has_byte_fallback() const { return has_step(Step::Kind::kByteFallback); }
   bool has_byte_level() const { return has_step(Step::Kind::kByteLevel); }
 
+  // sentencepiece's way back. The unknown token is shown as `unknown_surface`. A blank symbol that
+  // begins the text is dropped: the one of the dummy prefix, or all of the first tokens.
+  enum class FirstBlanks { kKeep, kDropOne, kDropAll };
+  static Decoder from_sentencepiece(std::string unknown_token, std::string unknown_surface,
+                                    FirstBlanks first_blanks, bool byte_fallback);
+
   std::string decode(std::vector<std::string> tokens) const;
 
   // What one token after the other has left behind.
@@ -37,6 +43,8 @@ class Decoder {
     std::vector<std::string> window;
     size_t window_prefix = 0;  // how many of its tokens have been shown, as `shown`
     std::string shown;
+    bool blank_dropped = false;  // sentencepiece: by the last token
+    bool has_text = false;
   };
   // Appends what can be shown once `token` is there. Half a character is kept back.
   void put(State& state, std::string_view token, std::string& text) const;
@@ -53,7 +61,8 @@ class Decoder {
       kMetaspace,
       kWordPiece,
       kBpe,
-      kCtc
+      kCtc,
+      kSentencePiece
     };
     Kind kind;
     Pattern pattern{};      // Replace
@@ -64,10 +73,11 @@ class Decoder {
     bool flag = false;  // Metaspace: a first one is dropped; WordPiece, CTC: clean up
     std::string pad{};  // CTC
     std::string delimiter{};
+    FirstBlanks first_blanks = FirstBlanks::kKeep;  // sentencepiece; `pad` is its unknown token
   };
   // kBytes: see is_byte_level(). kPieces: tokens are changed one by one. kWindow: some tokens are
   // decoded again with each new one.
-  enum class Streaming { kBytes, kPieces, kWindow };
+  enum class Streaming { kBytes, kPieces, kWindow, kSentencePiece };
 
   bool has_step(Step::Kind kind) const;
   Result<void> add(const Json& json, const std::string& where, int depth);
@@ -77,6 +87,8 @@ class Decoder {
   static void run(const Step& step, std::vector<std::string>& tokens);
   void put_piece(State& state, std::string piece, std::string& text) const;
   void end_bytes(State& state, std::string& text) const;
+  void put_sentencepiece(State& state, std::string_view token, std::string& text) const;
+  static void show_bytes(State& state, std::string& text, bool all);
 
   std::vector<Step> steps_;
   Streaming streaming_ = Streaming::kPieces;

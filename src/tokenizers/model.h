@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tokenizers/regex.h"
@@ -33,6 +34,7 @@ struct ModelScratch {
   std::vector<Best> best;
   std::vector<Span> spans;
   std::vector<uint64_t> queue;
+  std::unordered_map<int32_t, size_t> splits;  // bytes of the left part of a token
   std::string text;
 };
 

@@ -120,14 +120,63 @@ void append_precompiled(const Charsmap& charsmap, std::string_view text, std::st
   }
 }
 
+constexpr std::string_view kBlankSymbol = "\xe2\x96\x81";
+
+void append_sentencepiece(const SentencePieceRules& rules, const Trie& user_symbols,
+                          std::string_view text, std::string& result) {
+  // What a place of the text becomes, and how much of the text that is.
+  const auto next = [&](size_t at) -> Charsmap::Match {
+    const auto [length, symbol] = user_symbols.longest(text, at);
+    if (symbol >= 0) return {length, text.substr(at, length)};
+    if (const std::optional<Charsmap::Match> match = rules.charsmap.longest(text.substr(at)))
+      return *match;
+    const size_t character = utf8_length(text[at]);
+    return {character, text.substr(at, character)};
+  };
+  const std::string_view blank = rules.escape_whitespaces ? kBlankSymbol : " ";
+  size_t at = 0;
+  while (rules.remove_extra_whitespaces && at < text.size()) {
+    const Charsmap::Match match = next(at);
+    if (match.replacement != " ") break;
+    at += match.length;
+  }
+  if (at == text.size()) return;
+  const size_t start = result.size();
+  if (rules.add_dummy_prefix && !rules.whitespace_as_suffix) result += blank;
+  bool after_blank = rules.remove_extra_whitespaces;
+  while (at < text.size()) {
+    auto [length, replacement] = next(at);
+    at += length;
+    while (after_blank && replacement.starts_with(' ')) replacement.remove_prefix(1);
+    for (const char c : replacement) {
+      if (c == ' ') {
+        result += blank;
+      } else {
+        result += c;
+      }
+    }
+    if (!replacement.empty()) after_blank = replacement.ends_with(' ');
+    after_blank &= rules.remove_extra_whitespaces;
+  }
+  while (rules.remove_extra_whitespaces &&
+         std::string_view(result).substr(start).ends_with(blank)) {
+    result.resize(result.size() - blank.size());
+  }
+  if (rules.add_dummy_prefix && rules.whitespace_as_suffix) result += blank;
+}
+
 }  // namespace
 
-Normalizer Normalizer::from_charsmap(Charsmap charsmap) {
+Normalizer Normalizer::from_sentencepiece(SentencePieceRules rules) {
   Normalizer normalizer;
-  if (!charsmap.empty()) {
-    normalizer.steps_.push_back(
-        {.kind = Step::Kind::kPrecompiled, .charsmap = std::move(charsmap)});
-  }
+  Step step{.kind = Step::Kind::kSentencePiece};
+  step.rules = std::make_shared<const SentencePieceRules>(std::move(rules));
+  std::vector<std::pair<std::string_view, int32_t>> symbols;
+  for (const std::string& symbol : step.rules->user_symbols) symbols.emplace_back(symbol, 0);
+  auto trie = std::make_shared<Trie>();
+  trie->build(std::move(symbols));
+  step.user_symbols = std::move(trie);
+  normalizer.steps_.push_back(std::move(step));
   return normalizer;
 }
 
@@ -220,6 +269,7 @@ bool Normalizer::changes(const Step& step, std::string_view text) {
     case Kind::kPrecompiled:
     case Kind::kBertClean:
     case Kind::kBertChinese:
+    case Kind::kSentencePiece:
       return true;
   }
   return true;
@@ -276,6 +326,9 @@ void Normalizer::run(const Step& step, std::string_view text, std::string& resul
       break;
     case Kind::kByteLevel:
       append_byte_alphabet(result, text);
+      break;
+    case Kind::kSentencePiece:
+      append_sentencepiece(*step.rules, *step.user_symbols, text, result);
       break;
     case Kind::kPrecompiled:
       append_precompiled(step.charsmap, text, result, at_start);

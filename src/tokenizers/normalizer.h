@@ -2,6 +2,7 @@
 // The `normalizer` of a tokenizer.json: what is done to text before it is split into words.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "support/json.h"
 #include "tokenizers/charsmap.h"
 #include "tokenizers/regex.h"
+#include "tokenizers/trie.h"
 #include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
@@ -33,12 +35,21 @@ class Pattern {
   bool is_regex_ = false;
 };
 
+// sentencepiece's own way to prepare text.
+struct SentencePieceRules {
+  Charsmap charsmap;
+  std::vector<std::string> user_symbols;  // stay as they are
+  bool add_dummy_prefix = true;
+  bool remove_extra_whitespaces = true;
+  bool escape_whitespaces = true;     // blanks become U+2581
+  bool whitespace_as_suffix = false;  // the dummy goes behind
+};
+
 class Normalizer {
  public:
   // Null gives one that changes nothing.
   static Result<Normalizer> from_json(const Json& json, const std::string& where);
-  // SentencePiece's: a compiled map of characters alone.
-  static Normalizer from_charsmap(Charsmap charsmap);
+  static Normalizer from_sentencepiece(SentencePieceRules rules);
 
   // The normal form of valid UTF-8: `text` itself, or what `buffer` holds afterwards. `*at_start`
   // comes in as true if `text` begins where the original text does, and becomes false if its first
@@ -60,7 +71,8 @@ class Normalizer {
       kPrecompiled,
       kBertClean,
       kBertChinese,
-      kBertAccents
+      kBertAccents,
+      kSentencePiece
     };
     Kind kind;
     NormalForm form = NormalForm::kNfc;
@@ -68,7 +80,9 @@ class Normalizer {
     bool right = false;
     Pattern pattern{};      // Replace
     std::string content{};  // Replace, Prepend
-    Charsmap charsmap{};
+    Charsmap charsmap{};    // Precompiled
+    std::shared_ptr<const SentencePieceRules> rules{};
+    std::shared_ptr<const Trie> user_symbols{};
   };
   Result<void> add(const Json& json, const std::string& where, int depth);
   static bool changes(const Step& step, std::string_view text);

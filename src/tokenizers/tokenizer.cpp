@@ -41,14 +41,14 @@ Result<void> Tokenizer::place_added_tokens(const std::string& where) {
   int32_t max_id = vocabulary.max_id();
   for (size_t i = 0; i < tokens.size(); ++i) {
     AddedToken& token = tokens[i];
-    token.id = -1;
+    const int32_t given_id = std::exchange(token.id, -1);
     if (token.content.empty()) continue;
     if (const auto known = ids.find(token.content); known != ids.end()) {
       token.id = known->second;
     } else {
       token.id = vocabulary.find_text(token.content);
       if (token.id < 0) {
-        token.id = next_id++;
+        token.id = parts_.keep_added_ids ? given_id : next_id++;
         ++vocab_size_;
       }
       if (token.id > Vocabulary::kMaxId) return user_error(where, "has too many added tokens");
@@ -76,6 +76,7 @@ Result<void> Tokenizer::place_added_tokens(const std::string& where) {
     special_[static_cast<size_t>(id)] = special_texts.contains(text);
     (token.normalized ? normalized : raw).emplace_back(text, index);
   }
+  for (const int32_t id : parts_.special_ids) special_[static_cast<size_t>(id)] = true;
   raw_matcher_.build(std::move(raw), tokens);
   normalized_matcher_.build(std::move(normalized), tokens);
   return {};

@@ -61,6 +61,8 @@ class Tokenizer {
     // In the file's order. A token that is not in the model's vocabulary gets the next free id, as
     // in the tokenizers package, whatever its id is here.
     std::vector<AddedToken> added_tokens;
+    bool keep_added_ids = false;       // the ids of the added tokens are right
+    std::vector<int32_t> special_ids;  // tokens of the model that are special
   };
   static Result<std::unique_ptr<Tokenizer>> assemble(Parts parts, const std::string& where);
 
