@@ -70,6 +70,7 @@ void AddedTokenMatcher::split(std::string_view text, std::vector<Part>& parts) c
       if (rule.rstrip) {
         for (size_t i = end; i < text.size() && is_whitespace(next_code_point(text, i));) end = i;
       }
+      if (begin >= end) continue;  // an rstrip before it has taken all of it
       if (done < begin) parts.push_back({done, begin, -1});
       parts.push_back({begin, end, rule.id});
       done = end;

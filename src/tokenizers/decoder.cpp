@@ -30,6 +30,13 @@ std::string clean_up(std::string text) {
   return text;
 }
 
+// What `all` has behind its first `size` bytes, which were shown already. Some decoders change what was shown: then a
+// character may lie across that place.
+void append_behind(std::string& text, std::string_view all, size_t size) {
+  while (size < all.size() && (static_cast<unsigned char>(all[size]) & 0xc0) == 0x80) ++size;
+  if (size < all.size()) text += all.substr(size);
+}
+
 bool starts_with_character(std::string_view text, std::string_view character) {
   return !character.empty() && text.starts_with(character);
 }
@@ -400,7 +407,7 @@ void Decoder::put(State& state, std::string_view token, std::string& text) const
       state.window.emplace_back(token);
       std::string all = decode(state.window);
       if (all.size() <= state.shown.size() || all.ends_with(kReplacement)) return;
-      text.append(all, state.shown.size());
+      append_behind(text, all, state.shown.size());
       // The tokens shown last stay as what the next ones depend on.
       state.window.erase(state.window.begin(),
                          state.window.begin() + static_cast<ptrdiff_t>(state.window_prefix));
@@ -424,7 +431,7 @@ void Decoder::finish(State& state, std::string& text) const {
       break;
     case Streaming::kWindow: {
       const std::string all = decode(state.window);
-      if (all.size() > state.shown.size()) text.append(all, state.shown.size());
+      append_behind(text, all, state.shown.size());
       break;
     }
   }

@@ -16,7 +16,9 @@ namespace {
 // GPT-2's expression, which ByteLevel cuts with.
 constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kWordsOrSymbols = R"([\w\u200c\u200d]+|[^\w\s\u200c\u200d]+)";
+// \w+|[^\w\s]+ as Rust's regular expressions understand it: Oniguruma's \w has other characters.
+constexpr std::string_view kWordsOrSymbols =
+    R"([\p{Alpha}\p{M}\p{Nd}\p{Nl}\p{Pc}\u200c\u200d]+|[^\p{Alpha}\p{M}\p{Nd}\p{Nl}\p{Pc}\u200c\u200d\s]+)";
 
 // Where a text under way goes: the buffer that does not hold the current one.
 std::string& other_buffer(Words& words) {
@@ -316,6 +318,7 @@ void PreTokenizer::run(std::string_view text, bool at_start, Words& words) const
   words.spans.clear();
   if (!text.empty()) words.spans.push_back({0, text.size()});
   for (size_t i = 0; i < steps_.size() && !words.spans.empty(); ++i) {
+    at_start &= words.spans[0].begin == 0;  // what a step removes is gone for the next one
     const Step& step = steps_[i];
     using Kind = Step::Kind;
     switch (step.kind) {
