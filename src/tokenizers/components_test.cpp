@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of a tokenizer.json and the other files against tests/fixtures/tokenizers/components.json: what the tokenizers
-// package, sentencepiece and tiktoken make of the same inputs.
+// The parts of a tokenizer.json and the other files against
+// tests/fixtures/tokenizers/components.json: what the tokenizers package, sentencepiece and
+// tiktoken make of the same inputs.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace mlc::tokenizers {
 namespace {
 
 const Json& fixture() {
-  static const Json json = read_json_file(source_path("tests/fixtures/tokenizers/components.json")).value();
+  static const Json json =
+      read_json_file(source_path("tests/fixtures/tokenizers/components.json")).value();
   return json;
 }
 
@@ -31,14 +33,16 @@ std::unique_ptr<Tokenizer> from_json(const Json& json) {
   return tokenizer.ok() ? std::move(tokenizer).value() : nullptr;
 }
 
-std::string streamed(const Tokenizer& tokenizer, const std::vector<int32_t>& ids, DecodeOptions options = {}) {
+std::string streamed(const Tokenizer& tokenizer, const std::vector<int32_t>& ids,
+                     DecodeOptions options = {}) {
   StreamDecoder decoder(tokenizer, options);
   std::string text;
   for (const int32_t id : ids) text += decoder.put(id);
   return text + decoder.finish();
 }
 
-// A tokenizer that shows its words: each character becomes its bytes, behind "##" unless it begins a word.
+// A tokenizer that shows its words: each character becomes its bytes, behind "##" unless it begins
+// a word.
 Json word_probe(const Json& normalizer, const Json& pre_tokenizer) {
   Json vocabulary = Json::object();
   for (int byte = 0; byte < 256; ++byte) {
@@ -74,14 +78,17 @@ TEST(Components, NormalizersAndPreTokenizersMakeTheWordsOfTheReference) {
   const Json::Array& all = fixture().find("words")->as_array();
   EXPECT_GT(all.size(), 35u);
   for (const Json& one : all) {
-    const auto tokenizer = from_json(word_probe(*one.find("normalizer"), *one.find("pre_tokenizer")));
+    const auto tokenizer =
+        from_json(word_probe(*one.find("normalizer"), *one.find("pre_tokenizer")));
     ASSERT_NE(tokenizer, nullptr);
     for (const Json& pair : one.find("cases")->as_array()) {
       std::vector<std::string> words;
       for (const Json& word : pair.as_array()[1].as_array()) words.push_back(word.as_string());
       std::string bytes;
-      for (const int32_t id : tokenizer->encode(pair.as_array()[0].as_string())) bytes += static_cast<char>(id);
-      EXPECT_EQ(bytes, probed(words)) << one.find("normalizer")->dump() << one.find("pre_tokenizer")->dump();
+      for (const int32_t id : tokenizer->encode(pair.as_array()[0].as_string()))
+        bytes += static_cast<char>(id);
+      EXPECT_EQ(bytes, probed(words))
+          << one.find("normalizer")->dump() << one.find("pre_tokenizer")->dump();
     }
   }
 }
@@ -100,9 +107,11 @@ TEST(Components, DecodersMakeTheTextOfTheReference) {
       vocabulary.set("[UNK]", 100);
       const auto tokenizer = from_json(Json::Object{
           {"decoder", *one.find("decoder")},
-          {"model", Json::Object{{"type", "WordLevel"}, {"unk_token", "[UNK]"}, {"vocab", vocabulary}}}});
+          {"model",
+           Json::Object{{"type", "WordLevel"}, {"unk_token", "[UNK]"}, {"vocab", vocabulary}}}});
       ASSERT_NE(tokenizer, nullptr);
-      EXPECT_EQ(tokenizer->decode(ids), pair.as_array()[1].as_string()) << one.find("decoder")->dump();
+      EXPECT_EQ(tokenizer->decode(ids), pair.as_array()[1].as_string())
+          << one.find("decoder")->dump();
     }
   }
 }
@@ -116,11 +125,17 @@ TEST(Components, WholeTokenizersEncodeAndDecodeLikeTheReference) {
       const std::string& text = expected.find("text")->as_string();
       const std::vector<int32_t> ids = ids_of(*expected.find("ids"));
       EXPECT_EQ(tokenizer->encode(text), ids) << name << ": " << text;
-      EXPECT_EQ(tokenizer->encode(text, {.add_special = true}), ids_of(*expected.find("with_special"))) << name;
-      EXPECT_EQ(tokenizer->decode(ids, {.skip_special = true}), expected.find("decode")->as_string()) << name;
+      EXPECT_EQ(tokenizer->encode(text, {.add_special = true}),
+                ids_of(*expected.find("with_special")))
+          << name;
+      EXPECT_EQ(tokenizer->decode(ids, {.skip_special = true}),
+                expected.find("decode")->as_string())
+          << name;
       EXPECT_EQ(tokenizer->decode(ids), expected.find("decode_raw")->as_string()) << name;
       EXPECT_EQ(streamed(*tokenizer, ids), expected.find("decode_raw")->as_string()) << name;
-      EXPECT_EQ(streamed(*tokenizer, ids, {.skip_special = true}), expected.find("decode")->as_string()) << name;
+      EXPECT_EQ(streamed(*tokenizer, ids, {.skip_special = true}),
+                expected.find("decode")->as_string())
+          << name;
     }
   }
 }
@@ -134,7 +149,8 @@ TEST(Components, KeysMayComeInAnyOrder) {
     const auto tokenizer = from_json(json);
     ASSERT_NE(tokenizer, nullptr);
     for (const Json& expected : one.find("cases")->as_array()) {
-      EXPECT_EQ(tokenizer->encode(expected.find("text")->as_string()), ids_of(*expected.find("ids")))
+      EXPECT_EQ(tokenizer->encode(expected.find("text")->as_string()),
+                ids_of(*expected.find("ids")))
           << one.find("name")->as_string();
     }
   }

@@ -30,8 +30,8 @@ std::string clean_up(std::string text) {
   return text;
 }
 
-// What `all` has behind its first `size` bytes, which were shown already. Some decoders change what was shown: then a
-// character may lie across that place.
+// What `all` has behind its first `size` bytes, which were shown already. Some decoders change what
+// was shown: then a character may lie across that place.
 void append_behind(std::string& text, std::string_view all, size_t size) {
   while (size < all.size() && (static_cast<unsigned char>(all[size]) & 0xc0) == 0x80) ++size;
   if (size < all.size()) text += all.substr(size);
