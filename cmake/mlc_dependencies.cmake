@@ -7,6 +7,8 @@ file(CREATE_LINK /usr/include/rapidjson ${third_party}/rapidjson SYMBOLIC)
 add_library(mlc_rapidjson INTERFACE)
 target_include_directories(mlc_rapidjson SYSTEM INTERFACE ${third_party})
 target_compile_definitions(mlc_rapidjson INTERFACE RAPIDJSON_HAS_STDSTRING=0)
+# Its stack adds an offset to a null pointer before the first allocation.
+target_compile_options(mlc_rapidjson INTERFACE -fno-sanitize=pointer-overflow)
 
 if(MLC_WITH_TESTS)
   find_package(GTest REQUIRED)
@@ -16,15 +18,40 @@ if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_package(Threads REQUIRED)
 endif()
 
-# PCRE2 and utf8proc, seen by src/tokenizers only.
-foreach(library pcre2-8 utf8proc)
-  string(REGEX REPLACE "-.*" "" target ${library})
-  string(TOUPPER ${target} variable)
-  if(MLC_STATIC_LLVM)  # the released binary needs libc and libm only
-    find_library(${variable}_LIBRARY NAMES lib${library}.a ${library} REQUIRED)
+# LLVM 19 and LLD, as Debian's llvm-19-dev and liblld-19-dev have them. A static link names the archives by path: LLD's
+# CMake targets bring in the shared LLVM, and two LLVMs in one process abort at start.
+if(MLC_WITH_LLVM)
+  find_package(LLVM 19.1 REQUIRED CONFIG)
+  add_library(mlc_llvm INTERFACE)
+  add_library(mlc_lld INTERFACE)
+  if(MLC_STATIC_LLVM)
+    find_program(LLVM_CONFIG llvm-config-19 REQUIRED)
+    execute_process(
+      COMMAND ${LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
+      OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(llvm_archives)
+    # Polly registers itself with the pass builder; its archives come with another package and are not used.
+    list(FILTER llvm_archives EXCLUDE REGEX "Polly")
+    target_link_libraries(mlc_llvm INTERFACE ${llvm_archives} -l:libz.a -l:libzstd.a Threads::Threads)
+    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
   else()
-    find_library(${variable}_LIBRARY NAMES ${library} REQUIRED)
+    target_link_libraries(mlc_llvm INTERFACE LLVM -l:libz.a -l:libzstd.a Threads::Threads)
+    target_link_directories(mlc_llvm INTERFACE ${LLVM_LIBRARY_DIRS})
+    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
   endif()
-  add_library(mlc_${target} INTERFACE)
-  target_link_libraries(mlc_${target} INTERFACE ${${variable}_LIBRARY})
-endforeach()
+endif()
+
+# libmd: MD5 of the weight shards.
+if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
+  find_library(MLC_LIBMD_ARCHIVE libmd.a REQUIRED)
+  add_library(mlc_libmd INTERFACE)
+  target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
+endif()
+
+# PCRE2 and utf8proc: the archives, since the released binary depends on libc and libm only.
+find_library(MLC_PCRE2_ARCHIVE libpcre2-8.a REQUIRED)
+add_library(mlc_pcre2 INTERFACE)
+target_link_libraries(mlc_pcre2 INTERFACE ${MLC_PCRE2_ARCHIVE})
+find_library(MLC_UTF8PROC_ARCHIVE libutf8proc.a REQUIRED)
+add_library(mlc_utf8proc INTERFACE)
+target_link_libraries(mlc_utf8proc INTERFACE ${MLC_UTF8PROC_ARCHIVE})

@@ -17,6 +17,7 @@ struct CheckpointTensor {
   std::string name;            // "model.layers.0.self_attn.q_proj.weight"
   DType dtype = DType::kF32;   // of what read_rows() writes
   std::vector<int64_t> shape;  // [] for a scalar
+  int64_t file = 0;            // number of the file that holds it
 };
 
 class Checkpoint {

@@ -71,11 +71,15 @@ class OutputFile {
   OutputFile() = default;
   void discard();
   int descriptor_ = -1;
-  int slot_ = -1;  // in the table that remove_unfinished_files() reads
+  void* unfinished_ = nullptr;  // its entry in the list that remove_unfinished_files() reads
   uint64_t size_ = 0;
   std::string path_;
   std::string temporary_path_;
 };
+
+// Renames all of them or, when that fails or a signal comes in between, leaves none. Of files that are
+// read together, the one that names the others comes last.
+Result<void> commit_together(std::span<OutputFile> files);
 
 Result<void> write_file(const std::string& path, std::string_view text);
 

@@ -28,37 +28,43 @@ Error system_error(const std::string& path, std::string_view action) {
   return user_error(path, cat("cannot ", action, ": ", std::strerror(code)), "", remedy);
 }
 
-// Paths of unfinished files, for a signal handler: fixed storage, a slot is taken by setting `used`.
+// Paths of unfinished files, for a signal handler: a list that only grows (a large model has
+// thousands of shards) and whose entries are used again; an entry is taken by setting `used`, and
+// valid while `ready`.
 struct UnfinishedFile {
-  std::atomic<bool> used{false};
+  std::atomic<bool> used{true};
   std::atomic<bool> ready{false};
-  char path[4096];
+  std::string path;
+  UnfinishedFile* next = nullptr;
 };
-constexpr int kMaxUnfinishedFiles = 256;
-UnfinishedFile g_unfinished[kMaxUnfinishedFiles];
+std::atomic<UnfinishedFile*> g_unfinished{nullptr};
 
-int remember_unfinished(const std::string& path) {
-  for (int slot = 0; slot < kMaxUnfinishedFiles; ++slot) {
-    if (g_unfinished[slot].used.exchange(true)) continue;
-    if (path.size() >= sizeof(g_unfinished[slot].path)) return -1;
-    std::memcpy(g_unfinished[slot].path, path.c_str(), path.size() + 1);
-    g_unfinished[slot].ready = true;
-    return slot;
+UnfinishedFile* remember_unfinished(const std::string& path) {
+  UnfinishedFile* entry = g_unfinished;
+  while (entry != nullptr && entry->used.exchange(true)) entry = entry->next;
+  const bool is_new = entry == nullptr;
+  if (is_new) entry = new UnfinishedFile;
+  entry->path = path;
+  entry->ready = true;
+  if (is_new) {
+    entry->next = g_unfinished;
+    while (!g_unfinished.compare_exchange_weak(entry->next, entry)) {
+    }
   }
-  return -1;
+  return entry;
 }
 
-void forget_unfinished(int slot) {
-  if (slot < 0) return;
-  g_unfinished[slot].ready = false;
-  g_unfinished[slot].used = false;
+void forget_unfinished(void* entry) {
+  if (entry == nullptr) return;
+  static_cast<UnfinishedFile*>(entry)->ready = false;
+  static_cast<UnfinishedFile*>(entry)->used = false;
 }
 
 }  // namespace
 
 void remove_unfinished_files() {
-  for (UnfinishedFile& file : g_unfinished) {
-    if (file.ready) unlink(file.path);
+  for (UnfinishedFile* file = g_unfinished; file != nullptr; file = file->next) {
+    if (file->ready) unlink(file->path.c_str());
   }
 }
 
@@ -154,6 +160,7 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   file.path_ = path;
   static std::atomic<int> serial{0};
   file.temporary_path_ = cat(path, ".tmp-", process_id(), "-", serial++);
+  file.unfinished_ = remember_unfinished(file.temporary_path_);
   file.descriptor_ =
       open(file.temporary_path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file.descriptor_ < 0) {
@@ -161,7 +168,6 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
     file.temporary_path_.clear();
     return error;
   }
-  file.slot_ = remember_unfinished(file.temporary_path_);
   return file;
 }
 
@@ -171,7 +177,7 @@ OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   if (this == &other) return *this;
   discard();
   descriptor_ = std::exchange(other.descriptor_, -1);
-  slot_ = std::exchange(other.slot_, -1);
+  unfinished_ = std::exchange(other.unfinished_, nullptr);
   size_ = other.size_;
   path_ = std::move(other.path_);
   temporary_path_ = std::exchange(other.temporary_path_, "");
@@ -185,7 +191,7 @@ void OutputFile::discard() {
   descriptor_ = -1;
   if (!temporary_path_.empty()) unlink(temporary_path_.c_str());
   temporary_path_.clear();
-  forget_unfinished(std::exchange(slot_, -1));
+  forget_unfinished(std::exchange(unfinished_, nullptr));
 }
 
 Result<void> OutputFile::write(Bytes bytes) {
@@ -214,7 +220,22 @@ Result<void> OutputFile::commit() {
   MLC_RETURN_IF_ERROR(close());
   if (rename(temporary_path_.c_str(), path_.c_str()) != 0) return system_error(path_, "write");
   temporary_path_.clear();
-  forget_unfinished(std::exchange(slot_, -1));
+  forget_unfinished(std::exchange(unfinished_, nullptr));
+  return {};
+}
+
+Result<void> commit_together(std::span<OutputFile> files) {
+  for (OutputFile& file : files) MLC_RETURN_IF_ERROR(file.close());
+  std::vector<UnfinishedFile*> renamed;  // unfinished until all have their names
+  for (OutputFile& file : files) {
+    renamed.push_back(remember_unfinished(file.path()));
+    if (const Result<void> result = file.commit(); !result.ok()) {
+      for (size_t i = 0; i + 1 < renamed.size(); ++i) unlink(files[i].path().c_str());
+      for (UnfinishedFile* entry : renamed) forget_unfinished(entry);
+      return result.error();
+    }
+  }
+  for (UnfinishedFile* entry : renamed) forget_unfinished(entry);
   return {};
 }
 

@@ -37,6 +37,42 @@ TEST_F(FileTest, UnfinishedFilesCanBeRemovedFromASignalHandler) {
   EXPECT_TRUE(list_directory(directory_)->empty());
 }
 
+TEST_F(FileTest, ManyUnfinishedFilesAreAllRemoved) {
+  std::vector<OutputFile> files;
+  for (int i = 0; i < 600; ++i) {
+    files.push_back(OutputFile::create(path_join(directory_, cat("out", i))).value());
+    ASSERT_TRUE(files.back().close().ok());
+  }
+  ASSERT_EQ(list_directory(directory_)->size(), 600u);
+  remove_unfinished_files();
+  EXPECT_TRUE(list_directory(directory_)->empty());
+}
+
+TEST_F(FileTest, FilesCommittedTogetherAllAppear) {
+  std::vector<OutputFile> files;
+  for (const char* name : {"a", "b"}) {
+    files.push_back(OutputFile::create(path_join(directory_, name)).value());
+    ASSERT_TRUE(files.back().write(name).ok());
+  }
+  ASSERT_TRUE(commit_together(files).ok());
+  EXPECT_EQ(list_directory(directory_).value(), (std::vector<std::string>{"a", "b"}));
+  remove_unfinished_files();
+  EXPECT_EQ(read_file(path_join(directory_, "b")).value(), "b");
+}
+
+TEST_F(FileTest, FilesCommittedTogetherAllVanishWhenOneCannotBeRenamed) {
+  std::vector<OutputFile> files;
+  for (const char* name : {"a", "b"}) {
+    files.push_back(OutputFile::create(path_join(directory_, name)).value());
+  }
+  ASSERT_TRUE(make_directories(path_join(directory_, "b/in the way")).ok());
+  const Result<void> result = commit_together(files);
+  ASSERT_FALSE(result.ok());
+  EXPECT_NE(result.error().to_string().find("b: cannot write"), std::string::npos);
+  files.clear();
+  EXPECT_EQ(list_directory(directory_).value(), std::vector<std::string>{"b"});
+}
+
 TEST_F(FileTest, DiskFullIsReportedWithARemedy) {
   if (!file_exists("/dev/full")) GTEST_SKIP() << "no /dev/full here";
   const std::string link = path_join(directory_, "full");

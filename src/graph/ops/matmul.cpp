@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// embedding, matmul, gather_rows, and quantize: what the int8 path loses.
+#include <cmath>
+
+#include "graph/ops/rules.h"
+#include "support/check.h"
+
+namespace mlc::graph {
+
+// Rows of a [vocab, dim] table. An id outside it is the caller's mistake and was refused before.
+const OpRule kEmbeddingRule = {
+    [](const std::vector<Type>& operands, const Attrs&) -> Type {
+      MLC_CHECK(operands[0].dtype == DType::kI32 && operands[1].shape.size() == 2) << "embedding";
+      return {.dtype = DType::kF32, .shape = {operands[0].shape[0], operands[1].shape[1]}, .layout = {}, .grouped = {}};
+    },
+    [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) -> Tensor {
+      const Tensor& table = *operands[1];
+      Tensor result;
+      result.shape = {operands[0]->shape[0], table.last()};
+      for (const int32_t id : operands[0]->ints) {
+        result.floats.insert(result.floats.end(), table.row(id), table.row(id) + table.last());
+      }
+      return result;
+    },
+};
+
+// x [.., K] times the transpose of w [N, K]. The sum is made in f64: the oracle has no order of its own.
+const OpRule kMatmulRule = {
+    [](const std::vector<Type>& operands, const Attrs&) -> Type {
+      MLC_CHECK(operands[1].shape.size() == 2 && operands[0].shape.back() == operands[1].shape[1])
+          << to_text(operands[0]) << " by " << to_text(operands[1]);
+      Type type{.dtype = DType::kF32, .shape = operands[0].shape, .layout = {}, .grouped = {}};
+      type.shape.back() = operands[1].shape[0];
+      return type;
+    },
+    [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) -> Tensor {
+      const Tensor& x = *operands[0];
+      const Tensor& w = *operands[1];
+      Tensor result;
+      result.shape = x.shape;
+      result.shape.back() = w.shape[0];
+      for (int64_t r = 0; r < x.rows(); ++r) {
+        for (int64_t n = 0; n < w.shape[0]; ++n) {
+          double sum = 0;
+          for (int64_t k = 0; k < x.last(); ++k) sum += static_cast<double>(x.row(r)[k]) * w.row(n)[k];
+          result.floats.push_back(static_cast<float>(sum));
+        }
+      }
+      return result;
+    },
+};
+
+const OpRule kGatherRowsRule = {
+    [](const std::vector<Type>& operands, const Attrs&) -> Type {
+      MLC_CHECK(operands[0].shape.size() == 2 && operands[1].dtype == DType::kI32) << "gather_rows";
+      Type type = operands[0];
+      type.shape[0] = operands[1].shape[0];
+      return type;
+    },
+    [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) -> Tensor {
+      const Tensor& x = *operands[0];
+      Tensor result;
+      result.shape = {operands[1]->shape[0], x.last()};
+      for (const int32_t row : operands[1]->ints) {
+        result.floats.insert(result.floats.end(), x.row(row), x.row(row) + x.last());
+      }
+      return result;
+    },
+};
+
+// Codes in [-127, 127] a group: code = round_even(x * (127 / amax)), value = code * (amax / 127). Here the values are
+// kept, so that what follows computes with what the kernels compute with.
+const OpRule kQuantizeRule = {
+    [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
+      MLC_CHECK(operands[0].dtype == DType::kF32) << "quantize of " << to_text(operands[0]);
+      Type type = operands[0];
+      type.dtype = DType::kI8;
+      type.grouped = GroupedInt8{static_cast<int>(attrs.int_of(Attr::kGroup)), static_cast<int>(attrs.int_of(Attr::kBits))};
+      return type;
+    },
+    [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
+      Tensor result = *operands[0];
+      const int64_t group = attrs.int_of(Attr::kGroup);
+      for (int64_t r = 0; r < result.rows(); ++r) {
+        for (int64_t begin = 0; begin < result.last(); begin += group) {
+          const int64_t end = std::min(begin + group, result.last());
+          float* x = result.row(r);
+          float amax = 0;
+          for (int64_t i = begin; i < end; ++i) amax = std::max(amax, std::fabs(x[i]));
+          const float inverse = amax > 0 ? 127.0f / amax : 0.0f;
+          for (int64_t i = begin; i < end; ++i) x[i] = std::nearbyint(x[i] * inverse) * (amax / 127.0f);
+        }
+      }
+      return result;
+    },
+};
+
+}  // namespace mlc::graph

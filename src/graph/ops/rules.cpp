@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "graph/ops/rules.h"
+
+#include "support/check.h"
+
+namespace mlc::graph {
+
+int64_t Tensor::rows() const {
+  int64_t count = 1;
+  for (size_t i = 0; i + 1 < shape.size(); ++i) count *= shape[i];
+  return count;
+}
+
+const OpRule& rule_of(Op op) {
+  switch (op) {
+    case Op::kInput:
+    case Op::kParameter: return kLeafRule;
+    case Op::kConstant: return kConstantRule;
+    case Op::kEmbedding: return kEmbeddingRule;
+    case Op::kMatmul: return kMatmulRule;
+    case Op::kRmsNorm: return kRmsNormRule;
+    case Op::kLayerNorm: return kLayerNormRule;
+    case Op::kGatherRows: return kGatherRowsRule;
+    case Op::kAdd: return kAddRule;
+    case Op::kMul: return kMulRule;
+    case Op::kScale: return kScaleRule;
+    case Op::kSilu: return kSiluRule;
+    case Op::kGelu: return kGeluRule;
+    case Op::kGeluTanh: return kGeluTanhRule;
+    case Op::kRelu: return kReluRule;
+    case Op::kGate: return kGateRule;
+    case Op::kQuantize: return kQuantizeRule;
+    case Op::kRopeTable: return kRopeTableRule;
+    case Op::kRope: return kRopeRule;
+    case Op::kKvAppend: return kKvAppendRule;
+    case Op::kAttention: return kAttentionRule;
+  }
+  MLC_UNREACHABLE() << "operator without a rule";
+}
+
+}  // namespace mlc::graph

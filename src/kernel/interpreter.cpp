@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/interpreter.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "kernel/text.h"
+#include "support/half.h"
+#include "support/strings.h"
+#include "support/throw.h"
+
+namespace mlc::kernel {
+namespace {
+
+// A value: the bits of each lane, zero-extended; integers are kept sign- or zero-extended to 64 bits.
+struct Value {
+  Type type;
+  std::vector<uint64_t> lanes;
+};
+
+float as_f32(uint64_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits)); }
+double as_f64(uint64_t bits) { return std::bit_cast<double>(bits); }
+uint64_t of_f32(float value) { return std::bit_cast<uint32_t>(value); }
+uint64_t of_f64(double value) { return std::bit_cast<uint64_t>(value); }
+
+uint64_t of_int(DType dtype, int64_t value) {
+  switch (dtype) {
+    case DType::kI8: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(value)));
+    case DType::kU8: return static_cast<uint8_t>(value);
+    case DType::kI16: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int16_t>(value)));
+    case DType::kU16: return static_cast<uint16_t>(value);
+    case DType::kI32: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(value)));
+    case DType::kU32: return static_cast<uint32_t>(value);
+    case DType::kBool: return value & 1;
+    default: return static_cast<uint64_t>(value);
+  }
+}
+
+bool is_unsigned(DType dtype) {
+  return dtype == DType::kU8 || dtype == DType::kU16 || dtype == DType::kU32 ||
+         dtype == DType::kU64 || dtype == DType::kBool;
+}
+
+double to_double(DType dtype, uint64_t bits) {
+  switch (dtype) {
+    case DType::kF32: return as_f32(bits);
+    case DType::kF64: return as_f64(bits);
+    case DType::kF16: return f16_to_f32(static_cast<uint16_t>(bits));
+    case DType::kBF16: return bf16_to_f32(static_cast<uint16_t>(bits));
+    default: return is_unsigned(dtype) ? static_cast<double>(bits)
+                                       : static_cast<double>(static_cast<int64_t>(bits));
+  }
+}
+
+uint64_t convert(DType from, DType to, uint64_t bits) {
+  switch (to) {
+    case DType::kF32:
+      if (is_float(from)) return of_f32(static_cast<float>(to_double(from, bits)));
+      return of_f32(is_unsigned(from) ? static_cast<float>(bits)
+                                      : static_cast<float>(static_cast<int64_t>(bits)));
+    case DType::kF64: return of_f64(to_double(from, bits));
+    case DType::kF16: return f32_to_f16(static_cast<float>(to_double(from, bits)));
+    case DType::kBF16: return f32_to_bf16(static_cast<float>(to_double(from, bits)));
+    default:
+      if (is_float(from)) {
+        const double value = to_double(from, bits);
+        if (!(value > -9.0e18 && value < 9.0e18)) return 0;
+        return of_int(to, static_cast<int64_t>(value));
+      }
+      return of_int(to, static_cast<int64_t>(bits));
+  }
+}
+
+class Interpreter {
+ public:
+  Interpreter(const Kernel& kernel, const std::vector<Argument>& arguments) : kernel_(kernel) {
+    if (arguments.size() != kernel.parameters.size()) {
+      throw InternalError(cat("kernel @", kernel.name, " takes ", kernel.parameters.size(),
+                              " arguments, not ", arguments.size()));
+    }
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const Parameter& p = kernel.parameters[i];
+      if (p.buffer) {
+        memory_[p.buffer.get()] = arguments[i].bytes;
+      } else {
+        vars_[p.var.get()] = {Type{}, {static_cast<uint64_t>(arguments[i].size)}};
+      }
+    }
+  }
+
+  void run(int64_t begin, int64_t end) {
+    begin_ = begin;
+    end_ = end;
+    block(kernel_.body);
+  }
+
+  int64_t task_count() {
+    // Lets before the loop may hold what its extent needs.
+    return find_tasks(kernel_.body);
+  }
+
+ private:
+  int64_t find_tasks(const std::vector<Stmt>& statements) {
+    for (const Stmt& s : statements) {
+      if (s->kind == StmtKind::kLet) vars_[s->var.get()] = eval(s->value);
+      if (s->kind == StmtKind::kFor && s->for_kind == ForKind::kParallel) {
+        return static_cast<int64_t>(eval(s->extent).lanes[0]);
+      }
+      if (s->kind == StmtKind::kBlock) {
+        const int64_t found = find_tasks(s->body);
+        if (found >= 0) return found;
+      }
+    }
+    return &statements == &kernel_.body ? 1 : -1;
+  }
+
+  void block(const std::vector<Stmt>& statements) {
+    std::vector<std::vector<std::byte>> owned;
+    for (const Stmt& s : statements) {
+      if (s->kind == StmtKind::kAllocate) {
+        const Buffer& b = *s->buffer;
+        owned.emplace_back(
+            static_cast<size_t>(b.size * b.element.lanes * dtype_bytes(b.element.dtype)),
+            std::byte{0xa5});
+        memory_[&b] = owned.back();
+      } else {
+        statement(*s);
+      }
+    }
+  }
+
+  void statement(const StmtNode& s) {
+    switch (s.kind) {
+      case StmtKind::kBlock:
+        block(s.body);
+        break;
+      case StmtKind::kLet:
+        vars_[s.var.get()] = eval(s.value);
+        break;
+      case StmtKind::kStore: {
+        const Value value = eval(s.value);
+        const Value at = eval(s.index);
+        for (int lane = 0; lane < value.type.lanes; ++lane) {
+          write(*s.buffer, element_index(*s.buffer, at, lane), value.lanes[static_cast<size_t>(lane)]);
+        }
+        break;
+      }
+      case StmtKind::kFor: {
+        int64_t begin = 0;
+        int64_t end = static_cast<int64_t>(eval(s.extent).lanes[0]);
+        if (s.for_kind == ForKind::kParallel) {
+          begin = begin_;
+          end = std::min(end, end_);
+        }
+        for (int64_t i = begin; i < end; ++i) {
+          vars_[s.var.get()] = {Type{}, {static_cast<uint64_t>(i)}};
+          block(s.body);
+        }
+        break;
+      }
+      case StmtKind::kIf:
+        block(eval(s.value).lanes[0] ? s.body : s.otherwise);
+        break;
+      case StmtKind::kAllocate:
+      case StmtKind::kBarrier:
+      case StmtKind::kPrefetch:
+        break;
+    }
+  }
+
+  static int64_t element_index(const Buffer& buffer, const Value& at, int lane) {
+    if (at.type.lanes > 1) return static_cast<int64_t>(at.lanes[static_cast<size_t>(lane)]);
+    return static_cast<int64_t>(at.lanes[0]) * buffer.element.lanes + lane;
+  }
+
+  std::byte* address(const Buffer& buffer, int64_t element) {
+    const auto found = memory_.find(&buffer);
+    const int64_t bytes = dtype_bytes(buffer.element.dtype);
+    const int64_t size =
+        found == memory_.end() ? 0 : static_cast<int64_t>(found->second.size()) / bytes;
+    if (element < 0 || element >= size) {
+      throw InternalError(cat("kernel @", kernel_.name, ": element ", element, " of %", buffer.name,
+                              ", which has ", size));
+    }
+    return found->second.data() + element * bytes;
+  }
+
+  uint64_t read(const Buffer& buffer, int64_t element) {
+    uint64_t bits = 0;
+    const DType dtype = buffer.element.dtype;
+    std::memcpy(&bits, address(buffer, element), static_cast<size_t>(dtype_bytes(dtype)));
+    return is_float(dtype) ? bits : of_int(dtype, static_cast<int64_t>(bits));
+  }
+
+  void write(const Buffer& buffer, int64_t element, uint64_t bits) {
+    std::memcpy(address(buffer, element), &bits,
+                static_cast<size_t>(dtype_bytes(buffer.element.dtype)));
+  }
+
+  uint64_t binary(ExprKind kind, DType dtype, uint64_t a, uint64_t b) {
+    if (dtype == DType::kF32) {
+      const float x = as_f32(a);
+      const float y = as_f32(b);
+      switch (kind) {
+        case ExprKind::kAdd: return of_f32(x + y);
+        case ExprKind::kSub: return of_f32(x - y);
+        case ExprKind::kMul: return of_f32(x * y);
+        case ExprKind::kDiv: return of_f32(x / y);
+        case ExprKind::kMin: return x < y ? a : b;
+        case ExprKind::kMax: return x > y ? a : b;
+        case ExprKind::kEq: return x == y;
+        case ExprKind::kNe: return x != y;
+        case ExprKind::kLt: return x < y;
+        case ExprKind::kLe: return x <= y;
+        default: break;
+      }
+    } else if (dtype == DType::kF64) {
+      const double x = as_f64(a);
+      const double y = as_f64(b);
+      switch (kind) {
+        case ExprKind::kAdd: return of_f64(x + y);
+        case ExprKind::kSub: return of_f64(x - y);
+        case ExprKind::kMul: return of_f64(x * y);
+        case ExprKind::kDiv: return of_f64(x / y);
+        case ExprKind::kMin: return x < y ? a : b;
+        case ExprKind::kMax: return x > y ? a : b;
+        case ExprKind::kLt: return x < y;
+        case ExprKind::kLe: return x <= y;
+        default: break;
+      }
+    } else {
+      const auto x = static_cast<int64_t>(a);
+      const auto y = static_cast<int64_t>(b);
+      const bool below = is_unsigned(dtype) ? a < b : x < y;
+      const int64_t width = 8 * dtype_bytes(dtype);
+      switch (kind) {
+        case ExprKind::kAdd: return of_int(dtype, static_cast<int64_t>(a + b));
+        case ExprKind::kSub: return of_int(dtype, static_cast<int64_t>(a - b));
+        case ExprKind::kMul: return of_int(dtype, static_cast<int64_t>(a * b));
+        case ExprKind::kDiv:
+        case ExprKind::kMod: {
+          if (b == 0) throw InternalError(cat("kernel @", kernel_.name, ": division by zero"));
+          const bool divides = kind == ExprKind::kDiv;
+          if (is_unsigned(dtype)) return divides ? a / b : a % b;
+          return of_int(dtype, divides ? x / y : x % y);
+        }
+        case ExprKind::kAnd: return a & b;
+        case ExprKind::kOr: return a | b;
+        case ExprKind::kXor: return a ^ b;
+        case ExprKind::kShl:
+        case ExprKind::kShr:
+          if (b >= static_cast<uint64_t>(width)) {
+            throw InternalError(cat("kernel @", kernel_.name, ": shift by ", y));
+          }
+          if (kind == ExprKind::kShl) return of_int(dtype, static_cast<int64_t>(a << b));
+          return is_unsigned(dtype) ? a >> b : static_cast<uint64_t>(x >> b);
+        case ExprKind::kEq: return a == b;
+        case ExprKind::kNe: return a != b;
+        case ExprKind::kLt: return below;
+        case ExprKind::kLe: return below || a == b;
+        case ExprKind::kMin: return below ? a : b;
+        case ExprKind::kMax: return !below && a != b ? a : b;
+        default: break;
+      }
+    }
+    throw InternalError(cat("kernel @", kernel_.name, ": ", expr_name(kind), " of ",
+                            dtype_short_name(dtype)));
+  }
+
+  uint64_t unary(ExprKind kind, DType dtype, uint64_t a) {
+    if (kind == ExprKind::kAbs) {
+      if (dtype == DType::kF32) return a & 0x7fffffff;
+      const auto value = static_cast<int64_t>(a);
+      return of_int(dtype, value < 0 ? -value : value);
+    }
+    const float x = as_f32(a);
+    switch (kind) {
+      case ExprKind::kSqrt: return of_f32(std::sqrt(x));
+      case ExprKind::kRound: return of_f32(std::nearbyint(x));
+      case ExprKind::kExp: return of_f32(static_cast<float>(std::exp(static_cast<double>(x))));
+      case ExprKind::kExp2: return of_f32(static_cast<float>(std::exp2(static_cast<double>(x))));
+      case ExprKind::kLog2: return of_f32(static_cast<float>(std::log2(static_cast<double>(x))));
+      case ExprKind::kTanh: return of_f32(static_cast<float>(std::tanh(static_cast<double>(x))));
+      case ExprKind::kErf: return of_f32(static_cast<float>(std::erf(static_cast<double>(x))));
+      case ExprKind::kSin: return of_f32(static_cast<float>(std::sin(static_cast<double>(x))));
+      case ExprKind::kCos: return of_f32(static_cast<float>(std::cos(static_cast<double>(x))));
+      default: break;
+    }
+    throw InternalError(cat("kernel @", kernel_.name, ": ", expr_name(kind)));
+  }
+
+  Value bitcast(const Value& a, Type type) {
+    std::vector<std::byte> bytes;
+    const auto from = static_cast<size_t>(dtype_bytes(a.type.dtype));
+    for (const uint64_t lane : a.lanes) {
+      const auto* p = reinterpret_cast<const std::byte*>(&lane);
+      bytes.insert(bytes.end(), p, p + from);
+    }
+    Value result{type, {}};
+    const auto to = static_cast<size_t>(dtype_bytes(type.dtype));
+    for (size_t i = 0; i < bytes.size(); i += to) {
+      uint64_t bits = 0;
+      std::memcpy(&bits, bytes.data() + i, to);
+      result.lanes.push_back(is_float(type.dtype) ? bits : of_int(type.dtype, static_cast<int64_t>(bits)));
+    }
+    return result;
+  }
+
+  Value eval(const Expr& e) {
+    const ExprNode& node = *e;
+    if (node.kind == ExprKind::kVar) return vars_.at(node.var.get());
+    std::vector<Value> operands;
+    for (const Expr& operand : node.operands) operands.push_back(eval(operand));
+    Value result{node.type, {}};
+    const auto lane_of = [&](size_t operand, int lane) {
+      return operands[operand].lanes[static_cast<size_t>(lane)];
+    };
+    const auto for_lanes = [&](auto function) {
+      for (int lane = 0; lane < node.type.lanes; ++lane) result.lanes.push_back(function(lane));
+      return result;
+    };
+    const DType dtype = node.operands.empty() ? node.type.dtype : operands[0].type.dtype;
+    if (expr_group(node.kind) == ExprGroup::kInfix || node.kind == ExprKind::kMin ||
+        node.kind == ExprKind::kMax) {
+      return for_lanes([&](int i) { return binary(node.kind, dtype, lane_of(0, i), lane_of(1, i)); });
+    }
+    switch (node.kind) {
+      case ExprKind::kConst:
+        return for_lanes([&](int) {
+          return node.type.dtype == DType::kF32   ? of_f32(static_cast<float>(node.float_value))
+                 : node.type.dtype == DType::kF64 ? of_f64(node.float_value)
+                 : is_float(node.type.dtype)
+                     ? convert(DType::kF64, node.type.dtype, of_f64(node.float_value))
+                     : of_int(node.type.dtype, node.int_value);
+        });
+      case ExprKind::kVector:
+        return for_lanes([&](int i) { return of_int(node.type.dtype, node.indices[static_cast<size_t>(i)]); });
+      case ExprKind::kFma:
+        return for_lanes([&](int i) {
+          if (dtype == DType::kF64) {
+            return of_f64(std::fma(as_f64(lane_of(0, i)), as_f64(lane_of(1, i)), as_f64(lane_of(2, i))));
+          }
+          return of_f32(std::fma(as_f32(lane_of(0, i)), as_f32(lane_of(1, i)), as_f32(lane_of(2, i))));
+        });
+      case ExprKind::kSelect:
+        return for_lanes([&](int i) { return lane_of(0, i) ? lane_of(1, i) : lane_of(2, i); });
+      case ExprKind::kDot4:
+        return for_lanes([&](int i) {
+          auto sum = static_cast<int64_t>(lane_of(0, i));
+          for (int k = 4 * i; k < 4 * i + 4; ++k) sum += small(lane_of(1, k)) * static_cast<int64_t>(lane_of(2, k));
+          return of_int(DType::kI32, sum);
+        });
+      case ExprKind::kDot2:
+        return for_lanes([&](int i) {
+          int64_t sum = 0;
+          for (int k = 2 * i; k < 2 * i + 2; ++k) sum += small(lane_of(0, k)) * static_cast<int64_t>(lane_of(1, k));
+          return of_int(DType::kI16, sum);
+        });
+      case ExprKind::kPairSum:
+        return for_lanes([&](int i) {
+          return of_int(DType::kI32, static_cast<int64_t>(lane_of(0, 2 * i)) +
+                                         static_cast<int64_t>(lane_of(0, 2 * i + 1)));
+        });
+      case ExprKind::kCast:
+        return for_lanes([&](int i) { return convert(dtype, node.type.dtype, lane_of(0, i)); });
+      case ExprKind::kBitcast:
+        return bitcast(operands[0], node.type);
+      case ExprKind::kBroadcast:
+        return for_lanes([&](int) { return lane_of(0, 0); });
+      case ExprKind::kRamp:
+        return for_lanes([&](int i) {
+          return of_int(dtype, static_cast<int64_t>(lane_of(0, 0)) + i * node.int_value);
+        });
+      case ExprKind::kLoad:
+        return for_lanes([&](int i) { return read(*node.buffer, element_index(*node.buffer, operands[0], i)); });
+      case ExprKind::kShuffle:
+        return for_lanes([&](int i) {
+          const int source = node.indices[static_cast<size_t>(i)];
+          const int lanes = operands[0].type.lanes;
+          return source < lanes ? lane_of(0, source) : lane_of(1, source - lanes);
+        });
+      default:
+        return for_lanes([&](int i) { return unary(node.kind, dtype, lane_of(0, i)); });
+    }
+  }
+
+  // An unsigned operand of a dot product: within the seven bits that every instruction set multiplies exactly.
+  int64_t small(uint64_t value) {
+    if (value > 127) throw InternalError(cat("kernel @", kernel_.name, ": dot product of ", value));
+    return static_cast<int64_t>(value);
+  }
+
+  const Kernel& kernel_;
+  std::map<const Buffer*, std::span<std::byte>> memory_;
+  std::map<const Var*, Value> vars_;
+  int64_t begin_ = 0;
+  int64_t end_ = 0;
+};
+
+}  // namespace
+
+void interpret(const Kernel& kernel, const std::vector<Argument>& arguments, int64_t begin, int64_t end) {
+  Interpreter(kernel, arguments).run(begin, end);
+}
+
+int64_t task_count(const Kernel& kernel, const std::vector<Argument>& arguments) {
+  return Interpreter(kernel, arguments).task_count();
+}
+
+}  // namespace mlc::kernel

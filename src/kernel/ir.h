@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel IR: loop nests over typed buffers with vector expressions. docs/ir.md gives the meaning of each
+// expression and statement in words. Trees are immutable and shared; build them with kernel/builder.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/dtype.h"
+
+namespace mlc::kernel {
+
+// A vector of `lanes` elements; one lane is a scalar. kBool is the type of comparisons. Indexes are i64.
+struct Type {
+  DType dtype = DType::kI64;
+  int lanes = 1;
+
+  Type with_lanes(int n) const { return {dtype, n}; }
+  Type with_dtype(DType d) const { return {d, lanes}; }
+  bool operator==(const Type&) const = default;
+};
+
+enum class ExprKind : uint8_t {
+#define KERNEL_EXPR(enumerator, name, operands, group) enumerator,
+#include "kernel/exprs.def"
+#undef KERNEL_EXPR
+};
+
+enum class ExprGroup : uint8_t { kLeaf, kInfix, kCall, kSpecial };
+
+std::string_view expr_name(ExprKind kind);
+int expr_operand_count(ExprKind kind);
+ExprGroup expr_group(ExprKind kind);
+// exp, tanh, ...: expanded by the pass lower-math where the target has no such function.
+bool is_math_call(ExprKind kind);
+
+struct Var {
+  std::string name;
+  Type type;
+};
+using VarRef = std::shared_ptr<const Var>;
+
+// Where the elements of a buffer live. The first group is bound by the plan, the second allocated by the kernel.
+enum class Space : uint8_t {
+  kArena,     // activations: one read-write binding, of which this is a view
+  kWeight,    // a stored tensor, read only, without alignment
+  kConstant,  // data of the library, read only
+  kCache,     // KV pages of a layer
+  kInput,     // tables that the runtime writes for each step, read only
+  kRegister,  // vector elements that live in registers: every index is a constant after unrolling
+  kLocal,     // private to a task (CPU: stack or the thread's scratch; GPU: private memory)
+  kShared,    // private to a GPU block
+};
+std::string_view space_name(Space space);
+inline bool is_parameter_space(Space space) { return space <= Space::kInput; }
+
+struct Buffer {
+  std::string name;
+  Type element;      // lanes > 1 for buffers of vectors (kRegister)
+  Space space = Space::kArena;
+  int64_t size = 0;  // in elements; 0 for parameters, whose size the plan knows
+};
+using BufferRef = std::shared_ptr<const Buffer>;
+
+struct ExprNode;
+using Expr = std::shared_ptr<const ExprNode>;
+
+struct ExprNode {
+  ExprKind kind;
+  Type type;
+  std::vector<Expr> operands = {};
+  int64_t int_value = 0;      // kConst of an integer or bool; kRamp: the stride
+  double float_value = 0;     // kConst of a float
+  VarRef var = {};            // kVar
+  BufferRef buffer = {};      // kLoad: operand 0 is the index, in elements (of vectors in vector buffers)
+  std::vector<int> indices = {};  // kShuffle: lanes of operand 0 followed by those of operand 1; kVector: the values
+};
+
+enum class ForKind : uint8_t {
+  kSerial,
+  kUnrolled,    // extent is a constant; the body is repeated
+  kVectorized,  // extent is a constant; the pass `vectorize` turns the body into vector code
+  kParallel,    // tasks; the only one of the kernel, at its top
+  kGpuBlock,
+  kGpuThread,
+};
+std::string_view for_kind_name(ForKind kind);
+
+enum class StmtKind : uint8_t { kBlock, kLet, kStore, kFor, kIf, kAllocate, kBarrier, kPrefetch };
+
+struct StmtNode;
+using Stmt = std::shared_ptr<const StmtNode>;
+
+struct StmtNode {
+  StmtKind kind = StmtKind::kBlock;
+  std::vector<Stmt> body = {};       // kBlock, kFor, kIf (then)
+  std::vector<Stmt> otherwise = {};  // kIf
+  VarRef var = {};                   // kLet, kFor
+  BufferRef buffer = {};             // kStore, kAllocate, kPrefetch
+  Expr value = {};                   // kLet, kStore, kIf (condition)
+  Expr index = {};                   // kStore, kPrefetch
+  Expr extent = {};                  // kFor runs from 0 to extent - 1
+  ForKind for_kind = ForKind::kSerial;
+};
+
+struct Parameter {
+  BufferRef buffer;  // or
+  VarRef var;        // an i64: a symbolic size
+};
+
+struct Kernel {
+  std::string name;  // <op>_<dtype>_<scheme>_<tile>_<isa or gpu>
+  std::vector<Parameter> parameters;
+  std::vector<Stmt> body;
+};
+
+// kLocal allocations of more bytes than this lie in the thread's scratch, the others on its stack.
+inline constexpr int64_t kMaxStackBytes = 16 << 10;
+// Bytes that a kLocal buffer takes of the thread's scratch: a multiple of 64, or 0.
+int64_t local_scratch_bytes(const Buffer& buffer);
+// Bytes of scratch that the kernel needs.
+int64_t scratch_bytes(const Kernel& kernel);
+
+}  // namespace mlc::kernel

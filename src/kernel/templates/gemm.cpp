@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matmul of many rows. The activations of sixteen rows are packed so that a lane is a row (pack), once a matmul. A task
+// is a block of columns of the result: its weights are unpacked into scratch, and for each tile of rows the chains of
+// the sum run one after the other (the order is gemv's), so that the activations of a chain stay in the L1 cache while
+// all columns pass. Results are turned to lie by rows, and the epilogue follows.
+//
+// Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums [tile][chain][block][16].
+// f32: [tile of 16][chain][k / 16][16 rows].
+#include "kernel/templates/matmul.h"
+#include "support/check.h"
+
+namespace mlc::kernel {
+namespace {
+
+constexpr int64_t kTileRows = 16;  // rows of a packed tile
+
+struct PackedSizes {
+  int64_t chains;
+  int64_t steps;          // of a chain: blocks of eight groups, or k / 16
+  int64_t quads = 0;      // int8
+  int64_t tile_elements;  // codes in bytes, or floats
+  int64_t tile_scales = 0;
+
+  explicit PackedSizes(const MatmulNode& m) {
+    if (m.int8) {
+      const graph::GroupedInt8& grouped = *m.x_type.grouped;
+      chains = kGroupLanes;
+      steps = grouped.blocks(m.k);
+      quads = grouped.quads();
+      tile_elements = chains * steps * quads * kTileRows * 4;
+      tile_scales = chains * steps * kTileRows;
+    } else {
+      chains = kLanes;
+      steps = (m.k + kLanes - 1) / kLanes;
+      tile_elements = chains * steps * kTileRows;
+    }
+  }
+};
+
+class Pack {
+ public:
+  explicit Pack(const MatmulNode& m) : m_(m), sizes_(m), b_("pack"), parameters_(b_, m.graph, m.id) {}
+
+  LoweredKernel run() {
+    const BufferRef x = parameters_.operand("x", m_.int8 ? DType::kI8 : DType::kF32, 0, 0);
+    if (m_.int8) {
+      scales_ = parameters_.operand("x_scales", DType::kF32, 0, 1);
+      sums_ = parameters_.operand("x_sums", DType::kI32, 0, 2);
+    }
+    out_ = parameters_.temporary("packed", m_.int8 ? DType::kI8 : DType::kF32, 0);
+    if (m_.int8) {
+      out_scales_ = parameters_.temporary("packed_scales", DType::kF32, 1);
+      out_sums_ = parameters_.temporary("packed_sums", DType::kI32, 2);
+    }
+    const Expr rows = parameters_.size("rows", m_.rows);
+    b_.parallel("tile", ceil_div(rows, kTileRows), [&](const Expr& tile) {
+      // Rows behind the last repeat it: their results are dropped.
+      row_of_.clear();
+      for (int64_t i = 0; i < kTileRows; ++i) row_of_.push_back(b_.let("row", minimum(tile * kTileRows + i, rows - 1)));
+      if (m_.int8) {
+        pack_codes(x, tile);
+        pack_group_values(scales_, out_scales_, tile);
+        pack_group_values(sums_, out_sums_, tile);
+      } else {
+        pack_floats(x, tile);
+      }
+    });
+    return {b_.finish(), parameters_.take(), {1, m_.rows, kTileRows}};
+  }
+
+ private:
+  // Two quads of eight groups are a vector of 16 words; sixteen rows of it are transposed.
+  void pack_codes(const BufferRef& x, const Expr& tile) {
+    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
+    b_.serial("block", sizes_.steps, [&](const Expr& block) {
+      b_.serial("pair", sizes_.quads / 2, [&](const Expr& pair) {
+        std::vector<Expr> vectors;
+        for (const Expr& row : row_of_) {
+          const Expr at = row * grouped.row_bytes(m_.k) + (block * grouped.block_bytes() + pair * 64);
+          vectors.push_back(b_.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
+        }
+        vectors = transpose(b_, std::move(vectors));
+        for (int64_t lane = 0; lane < kLanes; ++lane) {
+          const int64_t chain = lane % 8;
+          const Expr quad = pair * 2 + lane / 8;
+          const Expr at = (((tile * 8 + chain) * sizes_.steps + block) * sizes_.quads + quad) * (kTileRows * 4);
+          b_.store(out_, at, bitcast({DType::kI8, 64}, vectors[static_cast<size_t>(lane)]));
+        }
+      });
+    });
+  }
+
+  void pack_group_values(const BufferRef& from, const BufferRef& to, const Expr& tile) {
+    const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
+    b_.serial("group", groups, [&](const Expr& group) {
+      const Expr at = b_.let("at", ((tile * 8 + group % 8) * sizes_.steps + group / 8) * kTileRows);
+      for (int64_t i = 0; i < kTileRows; ++i) {
+        b_.store(to, at + i, load(from, row_of_[static_cast<size_t>(i)] * groups + group));
+      }
+    });
+  }
+
+  void pack_floats(const BufferRef& x, const Expr& tile) {
+    for_vectors(b_, "k", m_.k, kLanes, [&](const Expr& at, int lanes) {
+      std::vector<Expr> vectors;
+      for (const Expr& row : row_of_) vectors.push_back(b_.let("v", load_padded(x, row * m_.k + at, lanes, kLanes)));
+      vectors = transpose(b_, std::move(vectors));
+      const Expr step = b_.let("step", at / kLanes);
+      for (int64_t chain = 0; chain < kLanes; ++chain) {
+        b_.store(out_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows, vectors[static_cast<size_t>(chain)]);
+      }
+    });
+  }
+
+  const MatmulNode& m_;
+  PackedSizes sizes_;
+  KernelBuilder b_;
+  ParameterList parameters_;
+  BufferRef scales_, sums_, out_, out_scales_, out_sums_;
+  std::vector<Expr> row_of_;
+};
+
+class Gemm {
+ public:
+  explicit Gemm(const MatmulNode& m)
+      : m_(m), sizes_(m), b_("gemm"), parameters_(b_, m.graph, m.id),
+        epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
+    // Columns and tiles of rows that a step of the inner loop computes at once, for the registers there are.
+    const bool wide = m.target.vector_bytes() >= 64;
+    columns_ = wide ? (m.int8 ? 4 : 8) : 4;
+    tiles_ = wide ? 2 : 1;
+  }
+
+  LoweredKernel run() {
+    packed_ = parameters_.temporary("x", m_.int8 ? DType::kI8 : DType::kF32, 0);
+    if (m_.int8) {
+      packed_scales_ = parameters_.temporary("x_scales", DType::kF32, 1);
+      packed_sums_ = parameters_.temporary("x_sums", DType::kI32, 2);
+    }
+    weights_ = std::make_unique<WeightReader>(m_.graph, m_.id, 1, parameters_);
+    epilogue_.declare(parameters_);
+    const Expr rows = parameters_.size("rows", m_.rows);
+    const ColumnBlocks& blocks = epilogue_.blocks();
+    const int64_t width = blocks.stride;
+    group_columns_ = m_.int8 ? blocks.local_width() : kLanes;
+    const int64_t step_rows = tiles_ * kTileRows;
+    constexpr int64_t kChunkRows = 256;  // rows whose results wait for the epilogue at once
+    b_.parallel("block", index(blocks.count), [&](const Expr& block) {
+      const BufferRef local = b_.allocate("local", {DType::kF32, 1}, kChunkRows * width, Space::kLocal);
+      allocate_scratch(step_rows);
+      const Expr count = epilogue_.column_count(b_, block);
+      b_.serial("chunk", ceil_div(rows, kChunkRows), [&](const Expr& chunk) {
+        const Expr first_row = b_.let("first_row", chunk * kChunkRows);
+        const Expr chunk_rows = b_.let("chunk_rows", minimum(rows - first_row, index(kChunkRows)));
+        for (int64_t from = 0; from < blocks.local_width(); from += group_columns_) {
+          unpack(block, count, blocks, from);
+          b_.serial("tile", ceil_div(chunk_rows, step_rows), [&](const Expr& tile) {
+            const Expr packed_tile = b_.let("packed_tile", chunk * (kChunkRows / kTileRows) + tile * tiles_);
+            multiply(packed_tile, b_.let("last_tile", (rows - 1) / kTileRows));
+            combine(local, tile * step_rows, width, from, step_rows);
+          });
+        }
+        b_.serial("row", chunk_rows, [&](const Expr& row) {
+          epilogue_.finish_row(b_, b_.let("out_row", first_row + row), block, local, b_.let("base", row * width));
+        });
+      });
+    });
+    return {b_.finish(), parameters_.take(), {blocks.count, 0, 1}};
+  }
+
+ private:
+  void allocate_scratch(int64_t step_rows) {
+    if (m_.int8) {
+      w_ = b_.allocate("w_codes", {DType::kU32, 1}, group_columns_ * sizes_.steps * 8 * sizes_.quads, Space::kLocal);
+      w_scales_ = b_.allocate("w_values", {DType::kF32, 1}, group_columns_ * sizes_.steps * 8, Space::kLocal);
+      if (weights_->layout().stored_zeros) {
+        w_zeros_ = b_.allocate("w_negative_zeros", {DType::kI32, 1}, group_columns_ * sizes_.steps * 8, Space::kLocal);
+      }
+    } else {
+      w_ = b_.allocate("w_values", {DType::kF32, 1}, kLanes * sizes_.steps * kLanes, Space::kLocal);
+    }
+    partial_ = b_.allocate("partial", {DType::kF32, 1}, sizes_.chains * group_columns_ * step_rows, Space::kLocal);
+  }
+
+  // Scratch of unpacked weights. By rows: [column][block][quad][8 groups]; other orders: [16 columns][group][quad][16].
+  Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
+    if (weights_->by_rows()) return column * (sizes_.steps * 8 * sizes_.quads) + (step * (8 * sizes_.quads) + (chain + quad * 8));
+    return (((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * sizes_.quads + quad) * 16 + column % 16;
+  }
+  Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
+    if (weights_->by_rows()) return column * (sizes_.steps * 8) + (step * 8 + chain);
+    return ((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * 16 + column % 16;
+  }
+
+  // Unpacks the weights of columns [from, from + group_columns_) of the block's local columns.
+  void unpack(const Expr& block, const Expr& count, const ColumnBlocks& blocks, int64_t from) {
+    const int64_t padded = blocks.padded_width();
+    for (int64_t begin = from; begin < from + group_columns_;) {
+      const int64_t segment = begin / padded;
+      const int64_t in_segment = begin % padded;
+      const int64_t end = std::min(from + group_columns_, (segment + 1) * padded);
+      const Expr first = b_.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
+      const Expr existing = b_.let("existing", minimum(index(end - begin), maximum(count - in_segment, index(0))));
+      unpack_run(first, existing, begin - from, end - begin);
+      begin = end;
+    }
+  }
+
+  // `existing` of `columns` columns of the result from `first` on, into scratch from column `at`; zeros for the rest.
+  void unpack_run(const Expr& first, const Expr& existing, int64_t at, int64_t columns) {
+    if (!m_.int8) {
+      unpack_floats(first, existing);
+      return;
+    }
+    if (weights_->by_rows()) {
+      b_.serial("c", existing, [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); });
+    } else {
+      const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
+      const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
+      b_.serial("c", whole, [&](const Expr& c) { unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), kLanes); });
+      const Expr done = b_.let("done", whole * kLanes);
+      b_.serial("c", existing - done, [&](const Expr& c) { unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), 1); });
+    }
+    b_.serial("missing", index(columns) - existing, [&](const Expr& i) {
+      const Expr column = b_.let("column", (existing + i) + at);
+      b_.serial("step", sizes_.steps, [&](const Expr& step) {
+        b_.serial("chain", 8, [&](const Expr& chain) {
+          for (int64_t quad = 0; quad < sizes_.quads; ++quad) b_.store(w_, code_at(column, chain, step, quad), constant({DType::kU32, 1}, 0));
+          b_.store(w_scales_, scale_at(column, chain, step), f32(0));
+          if (w_zeros_) b_.store(w_zeros_, scale_at(column, chain, step), i32(0));
+        });
+      });
+    });
+  }
+
+  void unpack_row(const Expr& n, const Expr& column) {
+    const int64_t groups = weights_->layout().groups(m_.k);
+    const auto body = [&](const Expr& step, int existing) {
+      const std::vector<Expr> codes = weights_->block_codes(b_, n, step, existing);
+      for (size_t c = 0; c < codes.size(); ++c) {
+        b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)), bitcast({DType::kU32, kLanes}, codes[c]));
+      }
+      b_.store(w_scales_, scale_at(column, index(0), step), weights_->block_scales(b_, n, step, existing));
+    };
+    b_.serial("g", groups / 8, [&](const Expr& step) { body(step, 8); });
+    if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
+  }
+
+  void unpack_columns(const Expr& n, const Expr& column, int lanes) {
+    const int64_t groups = weights_->layout().groups(m_.k);
+    b_.serial("g", sizes_.steps * 8, [&](const Expr& group) {
+      const Expr chain = b_.let("chain", group % 8);
+      const Expr step = b_.let("step", group / 8);
+      b_.if_then(
+          less(group, index(groups)),
+          [&] {
+            const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
+            for (size_t quad = 0; quad < codes.size(); ++quad) {
+              b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)), bitcast({DType::kU32, lanes}, codes[quad]));
+            }
+            b_.store(w_scales_, scale_at(column, chain, step), weights_->group_scales(b_, n, group, lanes));
+            if (w_zeros_) {  // the correction of a sum of one
+              b_.store(w_zeros_, scale_at(column, chain, step),
+                       weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
+            }
+          },
+          [&] {
+            for (int64_t quad = 0; quad < sizes_.quads; ++quad) b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
+            b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
+            if (w_zeros_) b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
+          });
+    });
+  }
+
+  // Scratch of float weights: [chain][step][16 columns].
+  void unpack_floats(const Expr& first, const Expr& existing) {
+    const auto at = [&](const Expr& chain, const Expr& step) { return (chain * sizes_.steps + step) * kLanes; };
+    if (weights_->by_rows()) {
+      // Columns behind the last repeat it: their results are dropped.
+      std::vector<Expr> columns;
+      for (int64_t i = 0; i < kLanes; ++i) columns.push_back(b_.let("n", first + minimum(index(i), maximum(existing - 1, index(0)))));
+      b_.if_then(less(index(0), existing), [&] {
+        for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& k, int count) {
+          std::vector<std::vector<Expr>> values;
+          for (const Expr& column : columns) values.push_back(weights_->decode(b_, column, k, count));
+          for (size_t v = 0; v < values[0].size(); ++v) {
+            std::vector<Expr> vectors;
+            for (const auto& row : values) vectors.push_back(b_.let("w", pad_lanes(row[v], kLanes)));
+            vectors = transpose(b_, std::move(vectors));
+            const Expr step = b_.let("step", k / kLanes + static_cast<int64_t>(v));
+            for (int64_t chain = 0; chain < kLanes; ++chain) {
+              b_.store(w_, at(index(chain), step), vectors[static_cast<size_t>(chain)]);
+            }
+          }
+        });
+      });
+      return;
+    }
+    const auto store_columns = [&](const Expr& n, const Expr& lane, int lanes) {
+      for_vectors(b_, "k", m_.k, weights_->column_step(), [&](const Expr& base, int count) {
+        for (int offset = 0; offset < count; ++offset) {
+          const Expr step = base / kLanes + offset / kLanes;
+          b_.store(w_, at(index(offset % kLanes), step) + lane, weights_->decode_column(b_, n, base, offset, lanes));
+        }
+      });
+      for (int64_t k = m_.k; k < sizes_.steps * kLanes; ++k) {
+        b_.store(w_, at(index(k % kLanes), index(k / kLanes)) + lane, zeros(DType::kF32, lanes));
+      }
+    };
+    const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
+    const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
+    b_.serial("c", whole, [&](const Expr&) { store_columns(first, index(0), kLanes); });
+    const Expr done = b_.let("done", whole * kLanes);
+    b_.serial("c", existing - done, [&](const Expr& c) { store_columns(b_.let("n", first + (done + c)), done + c, 1); });
+  }
+
+  // All chains of all columns in scratch for `tiles_` packed tiles, into partial [chain][column][row].
+  void multiply(const Expr& packed_tile, const Expr& last_tile) {
+    std::vector<Expr> tiles;
+    for (int64_t v = 0; v < tiles_; ++v) tiles.push_back(b_.let("tile", minimum(packed_tile + v, last_tile)));
+    b_.serial("chain", sizes_.chains, [&](const Expr& chain) {
+      b_.serial("columns", group_columns_ / columns_, [&](const Expr& group) {
+        const Expr first = b_.let("first_column", group * columns_);
+        const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
+        b_.unrolled("i", columns_ * tiles_, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+        b_.serial("step", sizes_.steps, [&](const Expr& step) {
+          if (m_.int8) {
+            step_int8(tiles, chain, first, step, sums);
+          } else {
+            step_floats(tiles, chain, first, step, sums);
+          }
+        });
+        for (int64_t c = 0; c < columns_; ++c) {
+          for (int64_t v = 0; v < tiles_; ++v) {
+            const Expr at = (chain * group_columns_ + (first + c)) * (tiles_ * kTileRows) + v * kTileRows;
+            b_.store(partial_, at, load(sums, index(c * tiles_ + v)));
+          }
+        }
+      });
+    });
+  }
+
+  void step_int8(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first, const Expr& step, const BufferRef& sums) {
+    const DotAccumulator dots(m_.target, kLanes);
+    const bool stored_zeros = w_zeros_ != nullptr;
+    std::vector<Expr> at_group;
+    std::vector<Expr> corrections;
+    for (const Expr& tile : tiles) {
+      at_group.push_back(b_.let("at_group", (tile * 8 + chain) * sizes_.steps + step));
+      const Expr total = b_.let("total", load(packed_sums_, at_group.back() * kTileRows, kLanes));
+      corrections.push_back(stored_zeros ? total : b_.let("correction", weights_->zero_correction(b_, first, step, total)));
+    }
+    const int64_t count = columns_ * tiles_;
+    const BufferRef totals = b_.allocate("totals", {DType::kI32, kLanes}, count, Space::kRegister);
+    for (int64_t c = 0; c < columns_; ++c) {
+      for (int64_t v = 0; v < tiles_; ++v) {
+        Expr start = corrections[static_cast<size_t>(v)];
+        if (stored_zeros) start = start * broadcast(load(w_zeros_, scale_at(first + c, chain, step)), kLanes);
+        b_.store(totals, index(c * tiles_ + v), start);
+      }
+    }
+    const auto round = [&](const Expr& quad_base, int64_t quads) {
+      const BufferRef acc = b_.allocate("acc", dots.type(), count, Space::kRegister);
+      b_.unrolled("i", count, [&](const Expr& i) { b_.store(acc, i, dots.begin()); });
+      for (int64_t quad = 0; quad < quads; ++quad) {
+        std::vector<Expr> x;
+        for (int64_t v = 0; v < tiles_; ++v) {
+          const Expr at = (at_group[static_cast<size_t>(v)] * sizes_.quads + (quad_base + quad)) * (kTileRows * 4);
+          x.push_back(b_.let("x", load(packed_, at, 64)));
+        }
+        for (int64_t c = 0; c < columns_; ++c) {
+          const int64_t stride = weights_->by_rows() ? 8 : 16;
+          const Expr word = load(w_, code_at(first + c, chain, step, quad) + quad_base * stride);
+          const Expr w = b_.let("w", bitcast({DType::kU8, 64}, broadcast(word, kLanes)));
+          for (int64_t v = 0; v < tiles_; ++v) {
+            const Expr i = index(c * tiles_ + v);
+            b_.store(acc, i, dots.step(load(acc, i), w, x[static_cast<size_t>(v)]));
+          }
+        }
+      }
+      b_.unrolled("i", count, [&](const Expr& i) { b_.store(totals, i, load(totals, i) + dots.finish(load(acc, i))); });
+    };
+    constexpr int64_t kSteps = DotAccumulator::kMaxSteps;
+    b_.serial("batch", sizes_.quads / kSteps, [&](const Expr& batch) { round(batch * kSteps, kSteps); });
+    if (sizes_.quads % kSteps != 0) round(index(sizes_.quads / kSteps * kSteps), sizes_.quads % kSteps);
+    std::vector<Expr> x_scales;
+    for (const Expr& at : at_group) x_scales.push_back(b_.let("x_scale", load(packed_scales_, at * kTileRows, kLanes)));
+    for (int64_t c = 0; c < columns_; ++c) {
+      const Expr scale = b_.let("scale", broadcast(load(w_scales_, scale_at(first + c, chain, step)), kLanes));
+      for (int64_t v = 0; v < tiles_; ++v) {
+        const Expr i = index(c * tiles_ + v);
+        b_.store(sums, i, fma(cast(DType::kF32, load(totals, i)) * x_scales[static_cast<size_t>(v)], scale, load(sums, i)));
+      }
+    }
+  }
+
+  void step_floats(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first, const Expr& step, const BufferRef& sums) {
+    std::vector<Expr> x;
+    for (const Expr& tile : tiles) {
+      x.push_back(b_.let("x", load(packed_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows, kLanes)));
+    }
+    for (int64_t c = 0; c < columns_; ++c) {
+      const Expr w = b_.let("w", broadcast(load(w_, (chain * sizes_.steps + step) * kLanes + (first + c)), kLanes));
+      for (int64_t v = 0; v < tiles_; ++v) {
+        const Expr i = index(c * tiles_ + v);
+        b_.store(sums, i, fma(w, x[static_cast<size_t>(v)], load(sums, i)));
+      }
+    }
+  }
+
+  // Sums the chains by halves and turns the results, so that a row's columns lie together in `local`.
+  void combine(const BufferRef& local, const Expr& row, int64_t width, int64_t from, int64_t step_rows) {
+    const BufferRef turned = b_.allocate("turned", {DType::kF32, 1}, kLanes * kTileRows, Space::kLocal);
+    b_.serial("sixteen", group_columns_ / kLanes, [&](const Expr& sixteen) {
+      b_.serial("part", tiles_, [&](const Expr& part) {
+        b_.serial("c", kLanes, [&](const Expr& c) {
+          std::vector<Expr> chains;
+          for (int64_t chain = 0; chain < sizes_.chains; ++chain) {
+            const Expr at = (index(chain * group_columns_) + (sixteen * kLanes + c)) * step_rows + part * kTileRows;
+            chains.push_back(b_.let("chain", load(partial_, at, kLanes)));
+          }
+          while (chains.size() > 1) {
+            std::vector<Expr> next;
+            for (size_t i = 0; i < chains.size() / 2; ++i) next.push_back(b_.let("half", chains[i] + chains[i + chains.size() / 2]));
+            chains = std::move(next);
+          }
+          b_.store(turned, c * kTileRows, chains[0]);
+        });
+        std::vector<Expr> vectors;
+        for (int64_t c = 0; c < kLanes; ++c) vectors.push_back(b_.let("v", load(turned, index(c * kTileRows), kLanes)));
+        vectors = transpose(b_, std::move(vectors));
+        for (int64_t r = 0; r < kTileRows; ++r) {
+          const Expr at = (row + (part * kTileRows + r)) * width + (sixteen * kLanes + from);
+          b_.store(local, at, vectors[static_cast<size_t>(r)]);
+        }
+      });
+    });
+  }
+
+  const MatmulNode& m_;
+  PackedSizes sizes_;
+  KernelBuilder b_;
+  ParameterList parameters_;
+  Epilogue epilogue_;
+  std::unique_ptr<WeightReader> weights_;
+  BufferRef packed_, packed_scales_, packed_sums_;
+  BufferRef w_, w_scales_, w_zeros_, partial_;
+  int64_t columns_ = 4;
+  int64_t tiles_ = 1;
+  int64_t group_columns_ = 0;
+};
+
+}  // namespace
+
+std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
+  // Rows are rounded up to a tile.
+  const PackedSizes sizes(m);
+  const auto tiled = [&](int64_t tile_bytes) {
+    return formats::LinearSize::of(m.rows, tile_bytes / kTileRows, tile_bytes);
+  };
+  if (!m.int8) return {tiled(4 * sizes.tile_elements)};
+  return {tiled(sizes.tile_elements), tiled(4 * sizes.tile_scales), tiled(4 * sizes.tile_scales)};
+}
+
+LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }
+LoweredKernel gemm_kernel(const MatmulNode& m) { return Gemm(m).run(); }
+
+}  // namespace mlc::kernel

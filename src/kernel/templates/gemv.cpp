@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matmul of one or a few rows. A task is a block of columns of the result, that is of rows of the weights, which are
+// read once, one after the other; the block's epilogue follows at once.
+//
+// Order of summation (docs/numerics.md), the same in gemm: int8 activations: the exact integer sum of a group, then
+// chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain). Floats: chain k mod 16 of sixteen, fma. The
+// chains are summed by halves.
+#include "kernel/templates/matmul.h"
+#include "support/check.h"
+
+namespace mlc::kernel {
+namespace {
+
+class Gemv {
+ public:
+  Gemv(const MatmulNode& m, bool single_row)
+      : m_(m), b_("gemv"), parameters_(b_, m.graph, m.id), single_row_(single_row),
+        epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
+    if (m.int8) {
+      codes_ = parameters_.operand("x", DType::kI8, 0, 0);
+      scales_ = parameters_.operand("x_scales", DType::kF32, 0, 1);
+      sums_ = parameters_.operand("x_sums", DType::kI32, 0, 2);
+    } else {
+      x_ = parameters_.operand("x", DType::kF32, 0);
+    }
+    weights_ = std::make_unique<WeightReader>(m.graph, m.id, 1, parameters_);
+    epilogue_.declare(parameters_);
+    if (!single_row) rows_ = parameters_.size("rows", m.rows);
+  }
+
+  LoweredKernel run() {
+    const ColumnBlocks& blocks = epilogue_.blocks();
+    b_.parallel("block", index(blocks.count), [&](const Expr& block) {
+      width_ = blocks.stride;
+      const int64_t rows = single_row_ ? 1 : kMaxGemvRows;
+      local_ = b_.allocate("local", {DType::kF32, 1}, rows * width_, Space::kLocal);
+      const Expr count = epilogue_.column_count(b_, block);
+      for (int64_t segment = 0; segment < blocks.segments; ++segment) {
+        const Expr first = b_.let("first", block * blocks.width + segment * blocks.distance);
+        segment_columns(first, count, blocks, segment * blocks.padded_width());
+      }
+      if (single_row_) {
+        epilogue_.finish_row(b_, index(0), block, local_, index(0));
+      } else {
+        b_.serial("row", rows_, [&](const Expr& row) { epilogue_.finish_row(b_, row, block, local_, b_.let("base", row * width_)); });
+      }
+    });
+    return {b_.finish(), parameters_.take(), {blocks.count, 0, 1}};
+  }
+
+ private:
+  // Columns [first, first + count) of the result into `local` from column `at` on.
+  void segment_columns(const Expr& first, const Expr& count, const ColumnBlocks& blocks, int64_t at) {
+    if (weights_->by_rows()) {
+      b_.serial("c", count, [&](const Expr& c) {
+        const Expr column = b_.let("column", first + c);
+        for_rows([&](const std::vector<Expr>& rows) {
+          const std::vector<Expr> sums = m_.int8 ? dot_int8(column, rows) : dot_floats(column, rows);
+          for (size_t i = 0; i < rows.size(); ++i) b_.store(local_, rows[i] * width_ + (c + at), sums[i]);
+        });
+      });
+      return;
+    }
+    // Other orders: sixteen columns at once, a lane each. A word of AWQ holds eight, which a block must not cut.
+    const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || blocks.width % 8 == 0;
+    const auto body = [&](const Expr& c, int lanes) {
+      const Expr column = b_.let("column", first + c);
+      for_rows([&](const std::vector<Expr>& rows) {
+        for (const Expr& row : rows) {
+          b_.store(local_, row * width_ + (c + at), m_.int8 ? columns_int8(column, row, lanes) : columns_floats(column, row, lanes));
+        }
+      });
+    };
+    if (!aligned) {
+      b_.serial("c", count, [&](const Expr& c) { body(c, 1); });
+    } else if (weights_->layout().order == graph::WordOrder::kAwq && is_constant(count)) {
+      const int64_t whole = constant_value(count) / kLanes * kLanes;
+      b_.serial("c", whole / kLanes, [&](const Expr& i) { body(i * kLanes, kLanes); });
+      if (whole < constant_value(count)) body(index(whole), static_cast<int>(constant_value(count) - whole));
+    } else {
+      for_vectors_up_to(b_, "c", count, blocks.padded_width(), kLanes, body);
+    }
+  }
+
+  // Rows four at a time, then one by one, so that weights are unpacked once for four.
+  void for_rows(const std::function<void(const std::vector<Expr>&)>& body) {
+    if (single_row_) {
+      body({index(0)});
+      return;
+    }
+    const Expr fours = b_.let("fours", rows_ / 4);
+    b_.serial("four", fours, [&](const Expr& four) {
+      std::vector<Expr> rows;
+      for (int i = 0; i < 4; ++i) rows.push_back(b_.let("row", four * 4 + i));
+      body(rows);
+    });
+    const Expr done = b_.let("done", fours * 4);
+    b_.serial("one", rows_ - done, [&](const Expr& one) { body({b_.let("row", done + one)}); });
+  }
+
+  std::vector<Expr> dot_int8(const Expr& column, const std::vector<Expr>& rows) {
+    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
+    const int64_t groups = grouped.groups(m_.k);
+    const auto count = static_cast<int64_t>(rows.size());
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, kGroupLanes}, count, Space::kRegister);
+    for (int64_t i = 0; i < count; ++i) b_.store(chains, index(i), zeros(DType::kF32, kGroupLanes));
+    const DotAccumulator dots(m_.target, kLanes);
+    const auto body = [&](const Expr& block, int existing) {
+      weights_->prefetch_row(b_, column, block);
+      const std::vector<Expr> codes = weights_->block_codes(b_, column, block, existing);
+      const Expr scales = weights_->block_scales(b_, column, block, existing);
+      for (int64_t i = 0; i < count; ++i) {
+        const Expr& row = rows[static_cast<size_t>(i)];
+        const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
+        Expr acc = dots.begin();
+        for (size_t c = 0; c < codes.size(); ++c) {
+          acc = b_.let("acc", dots.step(acc, codes[c], load(codes_, at + static_cast<int64_t>(64 * c), 64)));
+        }
+        acc = b_.let("acc", dots.finish(acc));
+        const Expr group = b_.let("group", row * grouped.padded_groups(m_.k) + block * 8);
+        const Expr correction = weights_->zero_correction(b_, column, block, b_.let("sums", load(sums_, group, 8)));
+        const Expr total = b_.let("total", (slice_lanes(acc, 0, 8) + slice_lanes(acc, 8, 8)) + correction);
+        const Expr scaled = cast(DType::kF32, total) * load(scales_, group, 8);
+        b_.store(chains, index(i), fma(scaled, scales, load(chains, index(i))));
+      }
+    };
+    b_.serial("g", groups / 8, [&](const Expr& block) { body(block, 8); });
+    if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
+    std::vector<Expr> sums;
+    for (int64_t i = 0; i < count; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
+    return sums;
+  }
+
+  std::vector<Expr> dot_floats(const Expr& column, const std::vector<Expr>& rows) {
+    const auto count = static_cast<int64_t>(rows.size());
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, kLanes}, count, Space::kRegister);
+    for (int64_t i = 0; i < count; ++i) b_.store(chains, index(i), zeros(DType::kF32, kLanes));
+    for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& at, int elements) {
+      const std::vector<Expr> values = weights_->decode(b_, column, at, elements);
+      for (int64_t i = 0; i < count; ++i) {
+        int done = 0;
+        for (const Expr& value : values) {
+          const int lanes = value->type.lanes;
+          const Expr x = load_padded(x_, rows[static_cast<size_t>(i)] * m_.k + (at + done), lanes, kLanes);
+          b_.store(chains, index(i), fma(pad_lanes(value, kLanes), x, load(chains, index(i))));
+          done += lanes;
+        }
+      }
+    });
+    std::vector<Expr> sums;
+    for (int64_t i = 0; i < count; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
+    return sums;
+  }
+
+  // A lane is a column of the result; the eight chains lie in memory, since their number g mod 8 is not constant.
+  Expr columns_int8(const Expr& column, const Expr& row, int lanes) {
+    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, 1}, kGroupLanes * lanes, Space::kLocal);
+    b_.unrolled("j", kGroupLanes, [&](const Expr& j) { b_.store(chains, j * lanes, zeros(DType::kF32, lanes)); });
+    const DotAccumulator dots(m_.target, lanes);
+    b_.serial("g", grouped.groups(m_.k), [&](const Expr& group) {
+      const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+      const std::vector<Expr> codes = weights_->group_codes(b_, column, group, lanes);
+      Expr total;
+      for (size_t begin = 0; begin < codes.size(); begin += DotAccumulator::kMaxSteps) {
+        Expr acc = dots.begin();
+        for (size_t quad = begin; quad < std::min(codes.size(), begin + DotAccumulator::kMaxSteps); ++quad) {
+          const Expr four = bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
+          acc = b_.let("acc", dots.step(acc, codes[quad], bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
+        }
+        const Expr sum = dots.finish(acc);
+        total = b_.let("total", total ? total + sum : sum);
+      }
+      const Expr at_scale = b_.let("at_scale", row * grouped.padded_groups(m_.k) + group);
+      const Expr sums = broadcast(load(sums_, at_scale), lanes);
+      total = total + weights_->zero_correction(b_, column, group, sums);
+      const Expr scaled = cast(DType::kF32, total) * broadcast(load(scales_, at_scale), lanes);
+      const Expr chain = b_.let("chain", (group % kGroupLanes) * lanes);
+      b_.store(chains, chain, fma(scaled, weights_->group_scales(b_, column, group, lanes), load(chains, chain, lanes)));
+    });
+    std::vector<Expr> parts;
+    for (int j = 0; j < kGroupLanes; ++j) parts.push_back(load(chains, index(j * lanes), lanes));
+    return sum_by_halves(std::move(parts));
+  }
+
+  Expr columns_floats(const Expr& column, const Expr& row, int lanes) {
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, kLanes, Space::kRegister);
+    b_.unrolled("j", kLanes, [&](const Expr& j) { b_.store(chains, j, zeros(DType::kF32, lanes)); });
+    for_vectors(b_, "k", m_.k, weights_->column_step(), [&](const Expr& base, int count) {
+      for (int offset = 0; offset < count; ++offset) {
+        const Expr w = weights_->decode_column(b_, column, base, offset, lanes);
+        const Expr x = broadcast(load(x_, row * m_.k + (base + offset)), lanes);
+        const Expr chain = index(offset % kLanes);
+        b_.store(chains, chain, fma(w, x, load(chains, chain)));
+      }
+    });
+    std::vector<Expr> parts;
+    for (int j = 0; j < kLanes; ++j) parts.push_back(load(chains, index(j)));
+    return sum_by_halves(std::move(parts));
+  }
+
+  Expr sum_by_halves(std::vector<Expr> parts) {
+    while (parts.size() > 1) {
+      std::vector<Expr> next;
+      for (size_t i = 0; i < parts.size() / 2; ++i) next.push_back(b_.let("half", parts[i] + parts[i + parts.size() / 2]));
+      parts = std::move(next);
+    }
+    return parts[0];
+  }
+
+  const MatmulNode& m_;
+  KernelBuilder b_;
+  ParameterList parameters_;
+  bool single_row_;
+  Epilogue epilogue_;
+  std::unique_ptr<WeightReader> weights_;
+  BufferRef x_;
+  BufferRef codes_;
+  BufferRef scales_;
+  BufferRef sums_;
+  BufferRef local_;
+  Expr rows_;
+  int64_t width_ = 0;
+};
+
+}  // namespace
+
+int64_t preferred_block_width(int64_t n, int64_t largest) {
+  int64_t width = largest;
+  while (width > 16 && n / width < 24) width /= 2;
+  return width;
+}
+
+LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row) { return Gemv(m, single_row).run(); }
+
+}  // namespace mlc::kernel

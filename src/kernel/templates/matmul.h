@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What gemv and gemm share: the operands of a matmul as parameters of a kernel.
+#pragma once
+
+#include <memory>
+
+#include "kernel/lowering/epilogue.h"
+#include "kernel/templates/weights.h"
+
+namespace mlc::kernel {
+
+// Up to this many rows are computed by gemv, more by gemm, with the same order of summation in both.
+inline constexpr int64_t kMaxGemvRows = 8;
+
+struct MatmulNode {
+  MatmulNode(const graph::Graph& g, graph::NodeId i, const target::Target& t)
+      : graph(g), id(i), target(t), node(g.node(i)), x_type(g.node(node.operands[0]).type),
+        int8(x_type.grouped.has_value()), k(x_type.last()), rows(row_symbol(x_type)) {}
+
+  const graph::Graph& graph;
+  graph::NodeId id;
+  const target::Target& target;
+  const graph::Node& node;
+  const graph::Type& x_type;
+  bool int8;
+  int64_t k;
+  formats::PlanSymbol rows;
+};
+
+// Columns a block for about the same number of tasks whatever the size of the matrix.
+int64_t preferred_block_width(int64_t n, int64_t largest);
+
+// One row, or up to kMaxGemvRows.
+LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
+// The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2 (sums).
+LoweredKernel pack_kernel(const MatmulNode& m);
+LoweredKernel gemm_kernel(const MatmulNode& m);
+std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m);
+
+}  // namespace mlc::kernel

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pieces that templates share. Logical vectors have 16 f32 lanes on every CPU: LLVM splits them into registers, and
+// the order of summation (docs/numerics.md) stays the same.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "graph/bit_layout.h"
+#include "kernel/builder.h"
+#include "target/target.h"
+
+namespace mlc::kernel {
+
+inline constexpr int kLanes = 16;  // f32 lanes of a logical vector: chains of a dot product of floats
+inline constexpr int kGroupLanes = 8;  // chains of a dot product of int8 groups
+
+inline Expr zeros(DType dtype, int lanes) {
+  return is_float(dtype) ? float_constant({dtype, lanes}, 0) : constant({dtype, lanes}, 0);
+}
+
+// Sums the lanes of `v` (a power of two) by halves: lane i and i + lanes / 2, until one is left.
+Expr tree_sum(KernelBuilder& b, Expr v);
+Expr tree_max(KernelBuilder& b, Expr v);
+
+// Loads `count` elements and fills up to `lanes` with zeros; never reads beyond them.
+Expr load_padded(const BufferRef& buffer, Expr at, int count, int lanes);
+// A vector with its first lanes and zeros behind.
+Expr pad_lanes(Expr v, int lanes);
+
+// The vectors one after the other, with zeros up to a power of two. All but the last have one length.
+Expr concat_all(KernelBuilder& b, std::vector<Expr> pieces);
+
+// Calls body(at, lanes) for the elements [0, count) in vectors of `lanes` and a shorter one at the end.
+void for_vectors(KernelBuilder& b, const std::string& name, int64_t count, int lanes,
+                 const std::function<void(Expr at, int lanes)>& body);
+// The same where how many of [0, full) exist is known when the kernel runs: vectors, then single elements. `full` is
+// a multiple of `lanes`, `count` at most `full`.
+void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, int64_t full, int lanes,
+                       const std::function<void(Expr at, int lanes)>& body);
+
+// The transpose of lanes.size() vectors of as many lanes each (a power of two).
+std::vector<Expr> transpose(KernelBuilder& b, std::vector<Expr> rows);
+
+// One accumulator of u8 x s8 dot products that the target sums best: in i32, or in i16 pairs that are widened at the
+// end. Exact: at most `kMaxSteps` steps between begin and finish for codes up to 15.
+class DotAccumulator {
+ public:
+  static constexpr int kMaxSteps = 8;
+  DotAccumulator(const target::Target& target, int lanes) : direct_(target.has_dot4()), lanes_(lanes) {}
+
+  Type type() const { return direct_ ? Type{DType::kI32, lanes_} : Type{DType::kI16, 2 * lanes_}; }
+  Expr begin() const { return constant(type(), 0); }
+  // a: u8 of 4 * lanes, b: i8 of 4 * lanes
+  Expr step(Expr acc, Expr a, Expr b) const {
+    return direct_ ? dot4(std::move(acc), std::move(a), std::move(b)) : std::move(acc) + dot2(std::move(a), std::move(b));
+  }
+  Expr finish(Expr acc) const { return direct_ ? acc : pair_sum(std::move(acc)); }
+
+ private:
+  bool direct_;
+  int lanes_;
+};
+
+}  // namespace mlc::kernel
