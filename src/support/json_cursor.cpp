@@ -19,6 +19,11 @@ constexpr uint64_t kHighs = 0x8080808080808080;
 // mark is right.
 uint64_t zero_bytes(uint64_t word) { return (word - kOnes) & ~word & kHighs; }
 
+// The high bit of each byte that is zero, and of no other.
+uint64_t exact_zero_bytes(uint64_t word) {
+  return ~(((word & ~kHighs) + ~kHighs) | word | ~kHighs);
+}
+
 uint64_t load_word(const char* at) {
   uint64_t word;
   std::memcpy(&word, at, sizeof word);
@@ -78,19 +83,22 @@ bool JsonCursor::fail(std::string found, std::string expected, std::string remed
   return false;
 }
 
+// Indented files are half blanks: 8 bytes at a time.
 void JsonCursor::skip_blanks() {
   const char* at = at_;
-  while (at < end_) {
-    if (*at == ' ') {
-      // Indented files are half blanks.
-      while (end_ - at >= 8 && load_word(at) == kOnes * ' ') at += 8;
-      while (at < end_ && *at == ' ') ++at;
-    } else if (*at == '\n' || *at == '\r' || *at == '\t') {
-      ++at;
-    } else {
-      break;
+  if (at < end_ && static_cast<unsigned char>(*at) > ' ') return;
+  while (end_ - at >= 8 && std::endian::native == std::endian::little) {
+    const uint64_t word = load_word(at);
+    const uint64_t blanks =
+        exact_zero_bytes(word ^ (kOnes * ' ')) | exact_zero_bytes(word ^ (kOnes * '\n')) |
+        exact_zero_bytes(word ^ (kOnes * '\r')) | exact_zero_bytes(word ^ (kOnes * '\t'));
+    if (blanks != kHighs) {
+      at_ = at + std::countr_zero(blanks ^ kHighs) / 8;
+      return;
     }
+    at += 8;
   }
+  while (at < end_ && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
   at_ = at;
 }
 

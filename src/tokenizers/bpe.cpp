@@ -155,28 +155,25 @@ Result<void> Bpe::finish(BpeOptions options, const std::string& where) {
         where, cat("the merge \"", bad_merge_, "\" names a token that is not in the vocabulary"),
         "merges of tokens into tokens", "the file is damaged or was edited: get it again");
   }
-  merges_.reserve(resolved_.size());
-  constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < resolved_.size() + kAhead; ++i) {
-    if (i < resolved_.size()) merges_.prefetch(resolved_[i].left, resolved_[i].right);
-    if (i < kAhead) continue;
-    const Resolved& merge = resolved_[i - kAhead];
-    if (merge.left >= 0)
-      merges_.insert(merge.left, merge.right, {static_cast<int32_t>(i - kAhead), merge.joined});
-  }
-  std::vector<Resolved>().swap(resolved_);
   if (options_.unknown_token) {
     unknown_id_ = vocabulary_.find_text(*options_.unknown_token);
     if (unknown_id_ < 0) {
       return user_error(
           where, cat("unk_token \"", *options_.unknown_token, "\" is not in the vocabulary"));
     }
-    // The unknown token stands for any text, so that a merge of it would join what the text does
-    // not tell.
-    for (int32_t id = 0; plain_ && id <= vocabulary_.max_id(); ++id) {
-      plain_ = merges_.find(unknown_id_, id).rank < 0 && merges_.find(id, unknown_id_).rank < 0;
-    }
   }
+  merges_.reserve(resolved_.size());
+  constexpr size_t kAhead = 16;
+  for (size_t i = 0; i < resolved_.size() + kAhead; ++i) {
+    if (i < resolved_.size()) merges_.prefetch(resolved_[i].left, resolved_[i].right);
+    if (i < kAhead) continue;
+    const Resolved& merge = resolved_[i - kAhead];
+    if (merge.left < 0) continue;
+    // The unknown token stands for any text: joining it would join what the text does not tell.
+    plain_ &= merge.left != unknown_id_ && merge.right != unknown_id_;
+    merges_.insert(merge.left, merge.right, {static_cast<int32_t>(i - kAhead), merge.joined});
+  }
+  std::vector<Resolved>().swap(resolved_);
   if (!options_.continuing_prefix.empty() || !options_.end_suffix.empty()) plain_ = false;
   falls_back_ = options_.byte_fallback && std::none_of(fallback_ids_.begin(), fallback_ids_.end(),
                                                        [](int32_t id) { return id < 0; });

@@ -32,12 +32,10 @@ int32_t TextTable::insert(std::string_view arena, std::string_view text, uint64_
   size_t i = tag & mask_;
   for (; slots_[i].value >= 0; i = (i + 1) & mask_) {
     Slot& slot = slots_[i];
-    if (slot.tag == tag && slot.length == text.size() &&
-        std::memcmp(arena.data() + slot.offset, text.data(), text.size()) == 0) {
-      return std::exchange(slot.value, value);
-    }
+    if (holds(slot, arena, text, tag)) return std::exchange(slot.value, value);
   }
-  slots_[i] = Slot{tag, value, offset, static_cast<uint32_t>(text.size())};
+  slots_[i] = Slot{text.size() <= 8 ? short_text(text.data(), text.size()) : 0, tag, value, offset,
+                   static_cast<uint32_t>(text.size())};
   ++count_;
   return -1;
 }

@@ -11,6 +11,18 @@
 
 namespace mlc::tokenizers {
 
+// Up to 8 bytes as a number: with the length it tells the text.
+inline uint64_t short_text(const char* at, size_t size) {
+  if (size >= 4) {
+    uint32_t low, high;
+    std::memcpy(&low, at, 4);
+    std::memcpy(&high, at + size - 4, 4);
+    return low | static_cast<uint64_t>(high) << 32;
+  }
+  const auto byte = [&](size_t i) -> uint64_t { return static_cast<unsigned char>(at[i]); };
+  return size == 0 ? 0 : byte(0) << 16 | byte(size / 2) << 8 | byte(size - 1);
+}
+
 inline uint64_t hash_bytes(std::string_view key) {
   constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
   const char* at = key.data();
@@ -25,18 +37,7 @@ inline uint64_t hash_bytes(std::string_view key) {
     std::memcpy(&word, at, 8);
     mix(word);
   }
-  uint64_t word = 0;
-  if (left >= 4) {
-    uint32_t low, high;
-    std::memcpy(&low, at, 4);
-    std::memcpy(&high, at + left - 4, 4);
-    word = low | (static_cast<uint64_t>(high) << 32);
-  } else if (left > 0) {
-    word = static_cast<uint64_t>(static_cast<unsigned char>(at[0])) << 16 |
-           static_cast<uint64_t>(static_cast<unsigned char>(at[left / 2])) << 8 |
-           static_cast<unsigned char>(at[left - 1]);
-  }
-  mix(word);
+  mix(short_text(at, left));
   return hash ^ (hash >> 32);
 }
 
@@ -57,11 +58,7 @@ class TextTable {
     const auto tag = static_cast<uint32_t>(hash >> 32);
     for (size_t i = tag & mask_;; i = (i + 1) & mask_) {
       const Slot& slot = slots_[i];
-      if (slot.value < 0) return -1;
-      if (slot.tag == tag && slot.length == text.size() &&
-          std::memcmp(arena.data() + slot.offset, text.data(), text.size()) == 0) {
-        return slot.value;
-      }
+      if (slot.value < 0 || holds(slot, arena, text, tag)) return slot.value;
     }
   }
   void prefetch(uint64_t hash) const {
@@ -71,11 +68,17 @@ class TextTable {
 
  private:
   struct Slot {
-    uint32_t tag = 0;  // upper half of the hash; its low bits choose the place
+    uint64_t text = 0;  // if it has 8 bytes or less
+    uint32_t tag = 0;   // upper half of the hash; its low bits choose the place
     int32_t value = -1;
     uint32_t offset = 0;
     uint32_t length = 0;
   };
+  static bool holds(const Slot& slot, std::string_view arena, std::string_view text, uint32_t tag) {
+    if (slot.tag != tag || slot.length != text.size()) return false;
+    if (text.size() <= 8) return slot.text == short_text(text.data(), text.size());
+    return std::memcmp(arena.data() + slot.offset, text.data(), text.size()) == 0;
+  }
   void grow(size_t slots);
 
   std::vector<Slot> slots_;
