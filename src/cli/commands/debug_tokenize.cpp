@@ -28,6 +28,11 @@ Json read_list(const std::string& path, std::string_view of) {
   return list;
 }
 
+// A folder, or one of the files that load_tokenizer() knows.
+std::unique_ptr<tokenizers::Tokenizer> open_tokenizer(const std::string& path) {
+  return or_throw(tokenizers::load_tokenizer(path));
+}
+
 std::vector<int32_t> ids_of(const Json& json, const std::string& path) {
   std::vector<int32_t> ids;
   if (!json.is_array())
@@ -56,8 +61,7 @@ int run_debug_tokenize(Arguments arguments) {
   parser.flag("--add-special", &options.add_special,
               "add the tokens that the tokenizer puts around a text");
   if (!parser.parse(arguments)) return 0;
-  const std::unique_ptr<tokenizers::Tokenizer> tokenizer =
-      or_throw(tokenizers::load_tokenizer(directory));
+  const std::unique_ptr<tokenizers::Tokenizer> tokenizer = open_tokenizer(directory);
   Json result = Json::array();
   const Json texts = read_list(input, "texts");
   for (const Json& text : texts.as_array()) {
@@ -86,8 +90,7 @@ int run_debug_detokenize(Arguments arguments) {
               "for each list the piece that each id releases, and what the end releases");
   if (!parser.parse(arguments)) return 0;
   const tokenizers::DecodeOptions options{.skip_special = !keep_special};
-  const std::unique_ptr<tokenizers::Tokenizer> tokenizer =
-      or_throw(tokenizers::load_tokenizer(directory));
+  const std::unique_ptr<tokenizers::Tokenizer> tokenizer = open_tokenizer(directory);
   Json result = Json::array();
   const Json lists = read_list(input, "lists of token ids");
   for (const Json& list : lists.as_array()) {
