@@ -83,8 +83,9 @@ class Tokenizer {
   int64_t vocab_size_ = 0;
 };
 
-// Decodes ids one at a time: the pieces of put() and finish() join to the whole text. Half a
-// character is kept back.
+// Decodes ids one at a time. What ends in half a character is kept back. The pieces of put() and
+// finish() join to the whole text, unless a token changes what was shown before it: a byte token
+// that makes a run of byte tokens no text, after a character of that run was shown.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, DecodeOptions options = {})
