@@ -2,12 +2,15 @@
 // Every kernel of tiny models, call by call: the compiled code and the kernel interpreter start from the same memory and
 // must leave the same bytes. At every CPU level of this machine, in all quantization modes, at ragged sizes, for the row
 // counts that choose each variant. The interpreter also checks every access against the size of its buffer.
-#include <cstring>
+#include <algorithm>
+#include <functional>
+#include <map>
 
 #include "compiler/pipeline.h"
 #include "compiler/compile.h"
 #include "formats/parameter_shards.h"
 #include "kernel/interpreter.h"
+#include "kernel/text.h"
 #include "quantization/quantization.h"
 #include "runtime/model_library.h"
 #include "runtime/step.h"
@@ -20,47 +23,47 @@ namespace {
 using formats::InputTable;
 using formats::PlanArgument;
 
-// One side of the comparison: memory of its own, and its way to run a kernel.
-struct Side {
-  std::vector<std::byte> arena;
-  runtime::KvCache cache = runtime::KvCache::empty();
-};
-
-class PlanComparison {
+// Runs a plan call by call, with memory of its own; what runs a kernel and what happens after a call is the caller's.
+class Execution {
  public:
-  PlanComparison(const TinyModel& model, const TinyModelSpec& spec)
-      : library_(or_throw(runtime::ModelLibrary::open(model.library()))), shards_(or_throw(formats::ParameterShards::open(model.directory()))) {
-    // The same kernels as in the library, as IR.
-    compiler::CompileOptions options;
-    options.model = model.directory();
-    const quantization::Quantization& q = *or_throw(quantization::find_quantization(spec.quantization, "test"));
-    compiler::PipelineOptions pipeline;
-    pipeline.int8_activations = compiler::parse_opt(spec.opt, q).int8_activations;
-    target::Target target = or_throw(spec.level.empty() ? target::host_cpu_target() : target::cpu_level_target(spec.level));
-    planned_ = compiler::run_pipeline(model.graph(), q, target, pipeline, nullptr);
-    for (Side& side : sides_) side.cache = or_throw(runtime::KvCache::create(plan(), 1024));
-  }
+  struct Call {
+    const formats::PlanCall* call;
+    uint32_t kernel;
+    int64_t tasks;
+    std::vector<kernel::Argument> arguments;
+  };
+  using Run = std::function<void(const Call&)>;
 
-  const formats::Plan& plan() const { return planned_.plan; }
+  Execution(const formats::Plan& plan, const TinyModel& model)
+      : plan_(plan), shards_(or_throw(formats::ParameterShards::open(model.directory()))), cache_(or_throw(runtime::KvCache::create(plan, 1024))) {}
 
-  // A new sequence on both sides.
-  runtime::SequenceId add_sequence() {
-    const auto id = sides_[0].cache.add_sequence();
-    EXPECT_EQ(sides_[1].cache.add_sequence(), id);
-    return id;
-  }
+  runtime::KvCache& cache() { return cache_; }
 
-  void step(std::vector<runtime::SequenceTokens> batch) {
-    for (Side& side : sides_) {
-      for (const auto& s : batch) ASSERT_TRUE(side.cache.extend(s.sequence, static_cast<int64_t>(s.tokens.size())));
-    }
-    tables_ = runtime::make_step_tables(plan(), sides_[0].cache, batch, 2);
-    const auto bytes = static_cast<size_t>(value(plan().arena_bytes));
-    for (Side& side : sides_) side.arena.assign(bytes, std::byte{0});
-    for (const formats::PlanCall& call : plan().calls) {
-      run_call(call);
+  void step(const std::vector<runtime::SequenceTokens>& batch, const Run& run) {
+    for (const auto& s : batch) ASSERT_TRUE(cache_.extend(s.sequence, static_cast<int64_t>(s.tokens.size())));
+    tables_ = runtime::make_step_tables(plan_, cache_, batch, 2);
+    arena_.assign(static_cast<size_t>(value(plan_.arena_bytes)), std::byte{0});
+    for (const formats::PlanCall& call : plan_.calls) {
+      const int64_t rows = tables_.sizes.at(call.symbol);
+      if (rows == 0) continue;
+      const auto variant = std::find_if(call.variants.begin(), call.variants.end(), [&](const auto& v) { return rows <= v.max_value; });
+      if (variant->kernel == formats::PlanVariant::kNoKernel) continue;
+      const int64_t units = variant->tasks.symbol == 0 ? 1 : tables_.sizes.at(variant->tasks.symbol);
+      Call c{&call, variant->kernel, variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor), {}};
+      for (const PlanArgument& a : variant->arguments) c.arguments.push_back(argument(a));
+      run(c);
       if (testing::Test::HasFailure()) return;
     }
+  }
+
+  // Arena and KV cache, all bytes.
+  std::vector<std::byte> memory() const {
+    std::vector<std::byte> bytes = arena_;
+    for (uint32_t layer = 0; layer < static_cast<uint32_t>(plan_.cache_layers); ++layer) {
+      const std::byte* data = cache_.layer_data(layer);
+      bytes.insert(bytes.end(), data, data + layer_bytes(layer));
+    }
+    return bytes;
   }
 
  private:
@@ -84,12 +87,10 @@ class PlanComparison {
     return tables_.tokens;
   }
 
-  int64_t layer_bytes(const Side& side, uint32_t layer) const {
-    for (int g = 0; g < side.cache.num_groups(); ++g) {
-      const auto& group = side.cache.group(g);
-      for (const int64_t l : group.layers) {
-        if (l == layer) return side.cache.total_pages(g) * group.page_bytes;
-      }
+  int64_t layer_bytes(uint32_t layer) const {
+    for (int g = 0; g < cache_.num_groups(); ++g) {
+      const auto& group = cache_.group(g);
+      if (std::find(group.layers.begin(), group.layers.end(), layer) != group.layers.end()) return cache_.total_pages(g) * group.page_bytes;
     }
     return 0;
   }
@@ -98,65 +99,45 @@ class PlanComparison {
     return {static_cast<std::byte*>(const_cast<void*>(data)), bytes};
   }
 
-  kernel::Argument argument(const PlanArgument& a, Side& side) const {
+  kernel::Argument argument(const PlanArgument& a) {
     switch (a.kind) {
-      case PlanArgument::Kind::kArena: {
-        const auto offset = static_cast<size_t>(value(a.offset));
-        return {std::span(side.arena).subspan(offset), 0};
-      }
+      case PlanArgument::Kind::kArena: return {std::span(arena_).subspan(static_cast<size_t>(value(a.offset))), 0};
       case PlanArgument::Kind::kWeight: {
-        const Bytes bytes = shards_.bytes(*shards_.find(plan().weights[a.index].name));
+        const Bytes bytes = shards_.bytes(*shards_.find(plan_.weights[a.index].name));
         return {writable(bytes.data(), bytes.size()), 0};
       }
       case PlanArgument::Kind::kConstants: {
         const auto offset = static_cast<size_t>(a.offset.constant);
-        return {writable(plan().constants.data() + offset, plan().constants.size() - offset), 0};
+        return {writable(plan_.constants.data() + offset, plan_.constants.size() - offset), 0};
       }
-      case PlanArgument::Kind::kCache:
-        return {writable(side.cache.layer_data(a.index), static_cast<size_t>(layer_bytes(side, a.index))), 0};
-      case PlanArgument::Kind::kInput: {
-        const std::vector<int32_t>& t = table(a);
-        return {writable(t.data(), t.size() * 4), 0};
-      }
-      case PlanArgument::Kind::kSize:
-        return {{}, tables_.sizes.at(a.symbol)};
+      case PlanArgument::Kind::kCache: return {writable(cache_.layer_data(a.index), static_cast<size_t>(layer_bytes(a.index))), 0};
+      case PlanArgument::Kind::kInput: return {writable(table(a).data(), table(a).size() * 4), 0};
+      case PlanArgument::Kind::kSize: return {{}, tables_.sizes.at(a.symbol)};
     }
     return {};
   }
 
-  void run_call(const formats::PlanCall& call) {
-    const int64_t rows = tables_.sizes.at(call.symbol);
-    if (rows == 0) return;
-    const auto variant = std::find_if(call.variants.begin(), call.variants.end(), [&](const auto& v) { return rows <= v.max_value; });
-    if (variant->kernel == formats::PlanVariant::kNoKernel) return;
-    const int64_t units = variant->tasks.symbol == 0 ? 1 : tables_.sizes.at(variant->tasks.symbol);
-    const int64_t tasks = variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
-    const kernel::Kernel& kernel = planned_.kernels[variant->kernel];
-    std::vector<kernel::Argument> interpreted;
-    std::vector<uint64_t> slots;
-    for (const PlanArgument& a : variant->arguments) {
-      interpreted.push_back(argument(a, sides_[0]));
-      const kernel::Argument compiled = argument(a, sides_[1]);
-      slots.push_back(a.kind == PlanArgument::Kind::kSize ? static_cast<uint64_t>(compiled.size) : reinterpret_cast<uint64_t>(compiled.bytes.data()));
-    }
-    kernel::interpret(kernel, interpreted, 0, tasks);
-    std::vector<std::byte> scratch(static_cast<size_t>(plan().kernels[variant->kernel].scratch_bytes) + 64);
-    const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
-    const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
-    library_.kernel(variant->kernel)(&args, 0, tasks);
-    ASSERT_TRUE(sides_[0].arena == sides_[1].arena) << call.label << ": " << kernel.name;
-    for (uint32_t layer = 0; layer < static_cast<uint32_t>(plan().cache_layers); ++layer) {
-      ASSERT_EQ(std::memcmp(sides_[0].cache.layer_data(layer), sides_[1].cache.layer_data(layer), static_cast<size_t>(layer_bytes(sides_[0], layer))), 0)
-          << call.label << ": " << kernel.name;
-    }
-  }
-
-  runtime::ModelLibrary library_;
+  const formats::Plan& plan_;
   formats::ParameterShards shards_;
-  compiler::PlanAndKernels planned_;
-  Side sides_[2];  // interpreted, compiled
+  runtime::KvCache cache_;
+  std::vector<std::byte> arena_;
   runtime::StepTables tables_;
 };
+
+// The steps of the comparison: they choose every variant of every call, and go past a block of positions, so that a
+// single token's work is cut into partial results.
+void run_steps(Execution& execution, const Execution::Run& run) {
+  static const std::vector<int32_t> tokens = test_tokens(200, 203);
+  const std::span<const int32_t> all(tokens);
+  const auto first = execution.cache().add_sequence();
+  const auto second = execution.cache().add_sequence();
+  using runtime::WantedLogits;
+  execution.step({{first, all.first(1), 60, WantedLogits::kAll}}, run);
+  execution.step({{first, all.subspan(1, 5), 60, WantedLogits::kLast}, {second, all.subspan(7, 1), 60, WantedLogits::kAll}}, run);
+  execution.step({{first, all.subspan(6, 37), 60, WantedLogits::kNone}, {second, all.subspan(8, 11), 60, WantedLogits::kAll}}, run);
+  execution.step({{first, all.subspan(40, 90), 60, WantedLogits::kNone}}, run);
+  execution.step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}}, run);
+}
 
 struct Case {
   std::string name;
@@ -198,29 +179,48 @@ std::vector<Case> cases() {
 class Kernels : public testing::TestWithParam<Case> {};
 
 TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
-  const std::vector<std::string> levels = runnable_levels();
-  for (const std::string& level : levels) {
+  // Levels often have the same kernels and differ in the instructions only: what was interpreted once serves all.
+  std::map<std::string, std::vector<std::vector<std::byte>>> interpreted;
+  for (const std::string& level : runnable_levels()) {
+    SCOPED_TRACE(level);
     TinyModelSpec spec = GetParam().spec;
     spec.level = level;
-    SCOPED_TRACE(level);
     const TinyModel model(spec);
-    PlanComparison comparison(model, spec);
-    const std::vector<int32_t> tokens = test_tokens(200, 203);
-    const std::span<const int32_t> all(tokens);
-    const auto first = comparison.add_sequence();
-    const auto second = comparison.add_sequence();
-    using runtime::WantedLogits;
-    // Interpreting is slow: all variants at the highest level and the baseline, one step of each kind between.
-    const bool thorough = level == levels.back() || level == levels.front();
-    comparison.step({{first, all.first(1), 60, WantedLogits::kAll}});                                                       // one row
-    comparison.step({{first, all.subspan(1, 5), 60, WantedLogits::kLast}, {second, all.subspan(7, 1), 60, WantedLogits::kAll}});  // a few
-    comparison.step({{first, all.subspan(6, thorough ? 37 : 12), 60, WantedLogits::kNone}, {second, all.subspan(8, 3), 60, WantedLogits::kAll}});
-    if (thorough) {
-      comparison.step({{second, all.subspan(11, 19), 60, WantedLogits::kAll}});
-      // Past a block of positions, so that a single token's work is cut into partial results.
-      for (int64_t i = 0; i < 4 && !HasFailure(); ++i) comparison.step({{first, all.subspan(40, 30), 60, WantedLogits::kNone}});
-      comparison.step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}});
+    const quantization::Quantization& q = *or_throw(quantization::find_quantization(spec.quantization, "test"));
+    compiler::PipelineOptions pipeline;
+    pipeline.int8_activations = compiler::parse_opt(spec.opt, q).int8_activations;
+    const compiler::PlanAndKernels planned =
+        compiler::run_pipeline(model.graph(), q, or_throw(target::cpu_level_target(level)), pipeline, nullptr);
+    std::string key;
+    for (kernel::Kernel k : planned.kernels) {
+      k.name.clear();
+      key += kernel::to_text(k);
     }
+    std::vector<std::vector<std::byte>>& want = interpreted[key];
+    if (want.empty()) {
+      Execution execution(planned.plan, model);
+      run_steps(execution, [&](const Execution::Call& call) {
+        kernel::interpret(planned.kernels[call.kernel], call.arguments, 0, call.tasks);
+        want.push_back(execution.memory());
+      });
+    }
+    const auto library = or_throw(runtime::ModelLibrary::open(model.library()));
+    Execution execution(planned.plan, model);
+    size_t done = 0;
+    run_steps(execution, [&](const Execution::Call& call) {
+      std::vector<uint64_t> slots;
+      for (const kernel::Argument& a : call.arguments) {
+        slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size) : reinterpret_cast<uint64_t>(a.bytes.data()));
+      }
+      std::vector<std::byte> scratch(static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
+      const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
+      const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
+      library.kernel(call.kernel)(&args, 0, call.tasks);
+      ASSERT_LT(done, want.size());
+      ASSERT_TRUE(execution.memory() == want[done]) << call.call->label << ": " << planned.kernels[call.kernel].name;
+      ++done;
+    });
+    EXPECT_EQ(done, want.size());
     if (HasFailure()) return;
   }
 }
