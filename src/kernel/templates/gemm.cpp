@@ -12,8 +12,6 @@
 namespace mlc::kernel {
 namespace {
 
-constexpr int64_t kTileRows = 16;  // rows of a packed tile
-
 struct PackedSizes {
   int64_t chains;
   int64_t steps;          // of a chain: blocks of eight groups, or k / 16
@@ -122,13 +120,13 @@ class Pack {
 
 class Gemm {
  public:
-  explicit Gemm(const MatmulNode& m)
+  Gemm(const MatmulNode& m, bool single_tile)
       : m_(m), sizes_(m), b_("gemm"), parameters_(b_, m.graph, m.id),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers there are.
     const bool wide = m.target.vector_bytes() >= 64;
     columns_ = wide ? (m.int8 ? 4 : 8) : 4;
-    tiles_ = wide ? 2 : 1;
+    tiles_ = wide && !single_tile ? 2 : 1;
   }
 
   LoweredKernel run() {
@@ -323,7 +321,9 @@ class Gemm {
         const Expr first = b_.let("first_column", group * columns_);
         const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
         b_.unrolled("i", columns_ * tiles_, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
-        b_.serial("step", sizes_.steps, [&](const Expr& step) {
+        // The last groups (or columns) of a row may be missing in the later chains.
+        const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain) : chain_steps(m_.k, chain);
+        b_.serial("step", steps, [&](const Expr& step) {
           if (m_.int8) {
             step_int8(tiles, chain, first, step, sums);
           } else {
@@ -340,6 +340,12 @@ class Gemm {
     });
   }
 
+  // How many of `count` things numbered chain, chain + chains, ... there are.
+  Expr chain_steps(int64_t count, const Expr& chain) {
+    if (count % sizes_.chains == 0) return index(count / sizes_.chains);
+    return b_.let("steps", (index(count + sizes_.chains - 1) - chain) / sizes_.chains);
+  }
+
   void step_int8(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first, const Expr& step, const BufferRef& sums) {
     const DotAccumulator dots(m_.target, kLanes);
     const bool stored_zeros = w_zeros_ != nullptr;
@@ -351,45 +357,40 @@ class Gemm {
       corrections.push_back(stored_zeros ? total : b_.let("correction", weights_->zero_correction(b_, first, step, total)));
     }
     const int64_t count = columns_ * tiles_;
-    const BufferRef totals = b_.allocate("totals", {DType::kI32, kLanes}, count, Space::kRegister);
+    MLC_CHECK(sizes_.quads <= DotAccumulator::max_steps((1 << weights_->layout().bits) - 1)) << sizes_.quads << " steps";
+    const BufferRef acc = b_.allocate("acc", dots.type(), count, Space::kRegister);
+    std::vector<Expr> starts;
     for (int64_t c = 0; c < columns_; ++c) {
       for (int64_t v = 0; v < tiles_; ++v) {
         Expr start = corrections[static_cast<size_t>(v)];
-        if (stored_zeros) start = start * broadcast(load(w_zeros_, scale_at(first + c, chain, step)), kLanes);
-        b_.store(totals, index(c * tiles_ + v), start);
+        if (stored_zeros) start = b_.let("start", start * broadcast(load(w_zeros_, scale_at(first + c, chain, step)), kLanes));
+        starts.push_back(start);
+        b_.store(acc, index(c * tiles_ + v), dots.begin_at(start));
       }
     }
-    const auto round = [&](const Expr& quad_base, int64_t quads) {
-      const BufferRef acc = b_.allocate("acc", dots.type(), count, Space::kRegister);
-      b_.unrolled("i", count, [&](const Expr& i) { b_.store(acc, i, dots.begin()); });
-      for (int64_t quad = 0; quad < quads; ++quad) {
-        std::vector<Expr> x;
+    for (int64_t quad = 0; quad < sizes_.quads; ++quad) {
+      std::vector<Expr> x;
+      for (int64_t v = 0; v < tiles_; ++v) {
+        const Expr at = (at_group[static_cast<size_t>(v)] * sizes_.quads + quad) * (kTileRows * 4);
+        x.push_back(b_.let("x", load(packed_, at, 64)));
+      }
+      for (int64_t c = 0; c < columns_; ++c) {
+        const Expr word = load(w_, code_at(first + c, chain, step, quad));
+        const Expr w = b_.let("w", bitcast({DType::kU8, 64}, broadcast(word, kLanes)));
         for (int64_t v = 0; v < tiles_; ++v) {
-          const Expr at = (at_group[static_cast<size_t>(v)] * sizes_.quads + (quad_base + quad)) * (kTileRows * 4);
-          x.push_back(b_.let("x", load(packed_, at, 64)));
-        }
-        for (int64_t c = 0; c < columns_; ++c) {
-          const int64_t stride = weights_->by_rows() ? 8 : 16;
-          const Expr word = load(w_, code_at(first + c, chain, step, quad) + quad_base * stride);
-          const Expr w = b_.let("w", bitcast({DType::kU8, 64}, broadcast(word, kLanes)));
-          for (int64_t v = 0; v < tiles_; ++v) {
-            const Expr i = index(c * tiles_ + v);
-            b_.store(acc, i, dots.step(load(acc, i), w, x[static_cast<size_t>(v)]));
-          }
+          const Expr i = index(c * tiles_ + v);
+          b_.store(acc, i, dots.step(load(acc, i), w, x[static_cast<size_t>(v)]));
         }
       }
-      b_.unrolled("i", count, [&](const Expr& i) { b_.store(totals, i, load(totals, i) + dots.finish(load(acc, i))); });
-    };
-    constexpr int64_t kSteps = DotAccumulator::kMaxSteps;
-    b_.serial("batch", sizes_.quads / kSteps, [&](const Expr& batch) { round(batch * kSteps, kSteps); });
-    if (sizes_.quads % kSteps != 0) round(index(sizes_.quads / kSteps * kSteps), sizes_.quads % kSteps);
+    }
     std::vector<Expr> x_scales;
     for (const Expr& at : at_group) x_scales.push_back(b_.let("x_scale", load(packed_scales_, at * kTileRows, kLanes)));
     for (int64_t c = 0; c < columns_; ++c) {
       const Expr scale = b_.let("scale", broadcast(load(w_scales_, scale_at(first + c, chain, step)), kLanes));
       for (int64_t v = 0; v < tiles_; ++v) {
         const Expr i = index(c * tiles_ + v);
-        b_.store(sums, i, fma(cast(DType::kF32, load(totals, i)) * x_scales[static_cast<size_t>(v)], scale, load(sums, i)));
+        const Expr total = b_.let("total", dots.finish_at(load(acc, i), starts[static_cast<size_t>(c * tiles_ + v)]));
+        b_.store(sums, i, fma(cast(DType::kF32, total) * x_scales[static_cast<size_t>(v)], scale, load(sums, i)));
       }
     }
   }
@@ -463,6 +464,6 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
 }
 
 LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }
-LoweredKernel gemm_kernel(const MatmulNode& m) { return Gemm(m).run(); }
+LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile) { return Gemm(m, single_tile).run(); }
 
 }  // namespace mlc::kernel

@@ -15,6 +15,7 @@ class Gemv {
  public:
   Gemv(const MatmulNode& m, bool single_row)
       : m_(m), b_("gemv"), parameters_(b_, m.graph, m.id), single_row_(single_row),
+        prefetch_bytes_(single_row ? m.target.prefetch_bytes() : 4096),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
     if (m.int8) {
       codes_ = parameters_.operand("x", DType::kI8, 0, 0);
@@ -52,12 +53,29 @@ class Gemv {
   // Columns [first, first + count) of the result into `local` from column `at` on.
   void segment_columns(const Expr& first, const Expr& count, const ColumnBlocks& blocks, int64_t at) {
     if (weights_->by_rows()) {
-      b_.serial("c", count, [&](const Expr& c) {
-        const Expr column = b_.let("column", first + c);
-        for_rows([&](const std::vector<Expr>& rows) {
-          const std::vector<Expr> sums = m_.int8 ? dot_int8(column, rows) : dot_floats(column, rows);
-          for (size_t i = 0; i < rows.size(); ++i) b_.store(local_, rows[i] * width_ + (c + at), sums[i]);
+      const auto body = [&](const Expr& c, int64_t columns, const std::vector<int>& row_batches) {
+        std::vector<Expr> list;
+        for (int64_t i = 0; i < columns; ++i) list.push_back(b_.let("column", first + (c + i)));
+        for_rows(row_batches, [&](const std::vector<Expr>& rows) {
+          const std::vector<Expr> sums = m_.int8 ? dot_int8(list, rows) : dot_floats(list, rows);
+          for (size_t r = 0; r < rows.size(); ++r) {
+            for (int64_t i = 0; i < columns; ++i) {
+              b_.store(local_, rows[r] * width_ + (c + (i + at)), sums[r * list.size() + static_cast<size_t>(i)]);
+            }
+          }
         });
+      };
+      // One stream of weights is read faster than two; but from four rows on two columns at once pay, since what is
+      // loaded of the activations serves both.
+      const auto one_by_one = [&] { b_.serial("c", count, [&](const Expr& c) { body(c, 1, {2, 1}); }); };
+      if (single_row_) {
+        b_.serial("c", count, [&](const Expr& c) { body(c, 1, {1}); });
+        return;
+      }
+      b_.if_then(less(rows_, index(4)), one_by_one, [&] {
+        const Expr pairs = b_.let("pairs", count / 2);
+        b_.serial("pair", pairs, [&](const Expr& c) { body(c * 2, 2, {4, 2, 1}); });
+        b_.if_then(less(pairs * 2, count), [&] { body(pairs * 2, 1, {4, 1}); });
       });
       return;
     }
@@ -65,7 +83,7 @@ class Gemv {
     const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || blocks.width % 8 == 0;
     const auto body = [&](const Expr& c, int lanes) {
       const Expr column = b_.let("column", first + c);
-      for_rows([&](const std::vector<Expr>& rows) {
+      for_rows({1}, [&](const std::vector<Expr>& rows) {
         for (const Expr& row : rows) {
           b_.store(local_, row * width_ + (c + at), m_.int8 ? columns_int8(column, row, lanes) : columns_floats(column, row, lanes));
         }
@@ -82,73 +100,92 @@ class Gemv {
     }
   }
 
-  // Rows four at a time, then one by one, so that weights are unpacked once for four.
-  void for_rows(const std::function<void(const std::vector<Expr>&)>& body) {
+  // The rows in batches of the given sizes (falling, the last one is 1), so that weights are unpacked once a batch.
+  void for_rows(const std::vector<int>& batches, const std::function<void(const std::vector<Expr>&)>& body) {
     if (single_row_) {
       body({index(0)});
       return;
     }
-    const Expr fours = b_.let("fours", rows_ / 4);
-    b_.serial("four", fours, [&](const Expr& four) {
-      std::vector<Expr> rows;
-      for (int i = 0; i < 4; ++i) rows.push_back(b_.let("row", four * 4 + i));
-      body(rows);
-    });
-    const Expr done = b_.let("done", fours * 4);
-    b_.serial("one", rows_ - done, [&](const Expr& one) { body({b_.let("row", done + one)}); });
+    Expr done = index(0);
+    for (const int batch : batches) {
+      const Expr begin = done;
+      const Expr whole = b_.let("whole", (rows_ - begin) / batch);
+      b_.serial("batch", whole, [&](const Expr& i) {
+        std::vector<Expr> rows;
+        for (int r = 0; r < batch; ++r) rows.push_back(b_.let("row", begin + (i * batch + r)));
+        body(rows);
+      });
+      done = b_.let("done", begin + whole * batch);
+    }
   }
 
-  std::vector<Expr> dot_int8(const Expr& column, const std::vector<Expr>& rows) {
+  // Dot products of `rows` with `columns`, [row][column].
+  std::vector<Expr> dot_int8(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
     const graph::GroupedInt8& grouped = *m_.x_type.grouped;
     const int64_t groups = grouped.groups(m_.k);
-    const auto count = static_cast<int64_t>(rows.size());
-    const BufferRef chains = b_.allocate("chains", {DType::kF32, kGroupLanes}, count, Space::kRegister);
-    for (int64_t i = 0; i < count; ++i) b_.store(chains, index(i), zeros(DType::kF32, kGroupLanes));
+    const BufferRef chains = start_chains(kGroupLanes, rows.size() * columns.size());
     const DotAccumulator dots(m_.target, kLanes);
     const auto body = [&](const Expr& block, int existing) {
-      weights_->prefetch_row(b_, column, block);
-      const std::vector<Expr> codes = weights_->block_codes(b_, column, block, existing);
-      const Expr scales = weights_->block_scales(b_, column, block, existing);
-      for (int64_t i = 0; i < count; ++i) {
-        const Expr& row = rows[static_cast<size_t>(i)];
-        const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
-        Expr acc = dots.begin();
-        for (size_t c = 0; c < codes.size(); ++c) {
-          acc = b_.let("acc", dots.step(acc, codes[c], load(codes_, at + static_cast<int64_t>(64 * c), 64)));
+      std::vector<std::vector<Expr>> codes;
+      std::vector<Expr> scales;
+      for (const Expr& column : columns) {
+        weights_->prefetch(b_, column, block, prefetch_bytes_);
+        codes.push_back(weights_->block_codes(b_, column, block, existing));
+        scales.push_back(weights_->block_scales(b_, column, block, existing));
+      }
+      for (size_t r = 0; r < rows.size(); ++r) {
+        const Expr at = b_.let("at", rows[r] * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
+        std::vector<Expr> acc(columns.size(), dots.begin());
+        for (size_t c = 0; c < codes[0].size(); ++c) {
+          const Expr x = b_.let("x", load(codes_, at + static_cast<int64_t>(64 * c), 64));
+          for (size_t i = 0; i < columns.size(); ++i) acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
         }
-        acc = b_.let("acc", dots.finish(acc));
-        const Expr group = b_.let("group", row * grouped.padded_groups(m_.k) + block * 8);
-        const Expr correction = weights_->zero_correction(b_, column, block, b_.let("sums", load(sums_, group, 8)));
-        const Expr total = b_.let("total", (slice_lanes(acc, 0, 8) + slice_lanes(acc, 8, 8)) + correction);
-        const Expr scaled = cast(DType::kF32, total) * load(scales_, group, 8);
-        b_.store(chains, index(i), fma(scaled, scales, load(chains, index(i))));
+        const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
+        const Expr x_scales = b_.let("x_scales", load(scales_, group, 8));
+        const Expr correction = b_.let("correction", weights_->zero_correction(b_, columns[0], block, b_.let("sums", load(sums_, group, 8))));
+        for (size_t i = 0; i < columns.size(); ++i) {
+          const Expr sum = b_.let("sum", dots.finish(acc[i]));
+          const Expr total = b_.let("total", (slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8)) + correction);
+          const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
+          b_.store(chains, chain, fma(cast(DType::kF32, total) * x_scales, scales[i], load(chains, chain)));
+        }
       }
     };
     b_.serial("g", groups / 8, [&](const Expr& block) { body(block, 8); });
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
-    std::vector<Expr> sums;
-    for (int64_t i = 0; i < count; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
-    return sums;
+    return sum_chains(chains);
   }
 
-  std::vector<Expr> dot_floats(const Expr& column, const std::vector<Expr>& rows) {
-    const auto count = static_cast<int64_t>(rows.size());
-    const BufferRef chains = b_.allocate("chains", {DType::kF32, kLanes}, count, Space::kRegister);
-    for (int64_t i = 0; i < count; ++i) b_.store(chains, index(i), zeros(DType::kF32, kLanes));
+  std::vector<Expr> dot_floats(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
+    const BufferRef chains = start_chains(kLanes, rows.size() * columns.size());
     for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& at, int elements) {
-      const std::vector<Expr> values = weights_->decode(b_, column, at, elements);
-      for (int64_t i = 0; i < count; ++i) {
-        int done = 0;
-        for (const Expr& value : values) {
-          const int lanes = value->type.lanes;
-          const Expr x = load_padded(x_, rows[static_cast<size_t>(i)] * m_.k + (at + done), lanes, kLanes);
-          b_.store(chains, index(i), fma(pad_lanes(value, kLanes), x, load(chains, index(i))));
-          done += lanes;
+      std::vector<std::vector<Expr>> values;
+      for (const Expr& column : columns) values.push_back(weights_->decode(b_, column, at, elements));
+      int done = 0;
+      for (size_t v = 0; v < values[0].size(); ++v) {
+        const int lanes = values[0][v]->type.lanes;
+        for (size_t r = 0; r < rows.size(); ++r) {
+          const Expr x = b_.let("x", load_padded(x_, rows[r] * m_.k + (at + done), lanes, kLanes));
+          for (size_t i = 0; i < columns.size(); ++i) {
+            const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
+            b_.store(chains, chain, fma(pad_lanes(values[i][v], kLanes), x, load(chains, chain)));
+          }
         }
+        done += lanes;
       }
     });
+    return sum_chains(chains);
+  }
+
+  BufferRef start_chains(int lanes, size_t count) {
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, static_cast<int64_t>(count), Space::kRegister);
+    for (int64_t i = 0; i < chains->size; ++i) b_.store(chains, index(i), zeros(DType::kF32, lanes));
+    return chains;
+  }
+
+  std::vector<Expr> sum_chains(const BufferRef& chains) {
     std::vector<Expr> sums;
-    for (int64_t i = 0; i < count; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
+    for (int64_t i = 0; i < chains->size; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
     return sums;
   }
 
@@ -161,16 +198,12 @@ class Gemv {
     b_.serial("g", grouped.groups(m_.k), [&](const Expr& group) {
       const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
       const std::vector<Expr> codes = weights_->group_codes(b_, column, group, lanes);
-      Expr total;
-      for (size_t begin = 0; begin < codes.size(); begin += DotAccumulator::kMaxSteps) {
-        Expr acc = dots.begin();
-        for (size_t quad = begin; quad < std::min(codes.size(), begin + DotAccumulator::kMaxSteps); ++quad) {
-          const Expr four = bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
-          acc = b_.let("acc", dots.step(acc, codes[quad], bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
-        }
-        const Expr sum = dots.finish(acc);
-        total = b_.let("total", total ? total + sum : sum);
+      Expr acc = dots.begin();
+      for (size_t quad = 0; quad < codes.size(); ++quad) {
+        const Expr four = bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
+        acc = b_.let("acc", dots.step(acc, codes[quad], bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
       }
+      Expr total = b_.let("total", dots.finish(acc));
       const Expr at_scale = b_.let("at_scale", row * grouped.padded_groups(m_.k) + group);
       const Expr sums = broadcast(load(sums_, at_scale), lanes);
       total = total + weights_->zero_correction(b_, column, group, sums);
@@ -212,6 +245,7 @@ class Gemv {
   KernelBuilder b_;
   ParameterList parameters_;
   bool single_row_;
+  int64_t prefetch_bytes_;
   Epilogue epilogue_;
   std::unique_ptr<WeightReader> weights_;
   BufferRef x_;

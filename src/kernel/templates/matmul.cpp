@@ -14,7 +14,8 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id, const t
   result.calls.push_back({m.rows,
                           {{1, {gemv_kernel(m, true)}},
                            {kMaxGemvRows, {gemv_kernel(m, false)}},
-                           {INT64_MAX, {gemm_kernel(m)}}}});
+                           {kTileRows, {gemm_kernel(m, true)}},
+                           {INT64_MAX, {gemm_kernel(m, false)}}}});
   return result;
 }
 

@@ -11,6 +11,8 @@ namespace mlc::kernel {
 
 // Up to this many rows are computed by gemv, more by gemm, with the same order of summation in both.
 inline constexpr int64_t kMaxGemvRows = 8;
+// Rows of a tile of packed activations.
+inline constexpr int64_t kTileRows = 16;
 
 struct MatmulNode {
   MatmulNode(const graph::Graph& g, graph::NodeId i, const target::Target& t)
@@ -34,7 +36,8 @@ int64_t preferred_block_width(int64_t n, int64_t largest);
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
 // The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2 (sums).
 LoweredKernel pack_kernel(const MatmulNode& m);
-LoweredKernel gemm_kernel(const MatmulNode& m);
+// `single_tile`: for up to 16 rows, which one tile of activations holds.
+LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile);
 std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m);
 
 }  // namespace mlc::kernel

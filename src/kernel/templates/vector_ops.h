@@ -43,14 +43,18 @@ void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, in
 std::vector<Expr> transpose(KernelBuilder& b, std::vector<Expr> rows);
 
 // One accumulator of u8 x s8 dot products that the target sums best: in i32, or in i16 pairs that are widened at the
-// end. Exact: at most `kMaxSteps` steps between begin and finish for codes up to 15.
+// end. Exact for as many steps between begin and finish as max_steps() allows.
 class DotAccumulator {
  public:
-  static constexpr int kMaxSteps = 8;
   DotAccumulator(const target::Target& target, int lanes) : direct_(target.has_dot4()), lanes_(lanes) {}
 
+  // Steps whose sums of pairs of products with codes up to `largest_code` fit i16.
+  static int max_steps(int largest_code) { return 32767 / (2 * 127 * largest_code); }
   Type type() const { return direct_ ? Type{DType::kI32, lanes_} : Type{DType::kI16, 2 * lanes_}; }
   Expr begin() const { return constant(type(), 0); }
+  // An accumulator and what finish() has to add for a sum that starts at `start` (i32).
+  Expr begin_at(const Expr& start) const { return direct_ ? start : begin(); }
+  Expr finish_at(Expr acc, const Expr& start) const { return direct_ ? acc : finish(std::move(acc)) + start; }
   // a: u8 of 4 * lanes, b: i8 of 4 * lanes
   Expr step(Expr acc, Expr a, Expr b) const {
     return direct_ ? dot4(std::move(acc), std::move(a), std::move(b)) : std::move(acc) + dot2(std::move(a), std::move(b));

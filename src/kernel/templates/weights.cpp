@@ -212,12 +212,12 @@ Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr
   return sums - shift_left(sums, constant(sums->type, layout_->bits - 1));
 }
 
-void WeightReader::prefetch_row(KernelBuilder& b, const Expr& row, const Expr& block) const {
-  constexpr int64_t kAheadBytes = 2048;
+void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const {
+  if (bytes_ahead == 0) return;
   const graph::BitLayout& l = *layout_;
   const Expr at = row * (l.groups(k_) * l.words_per_group()) + block * (8 * l.words_per_group());
-  b.prefetch(words_, at + kAheadBytes / 4);
-  b.prefetch(words_, at + (kAheadBytes / 4 + 16));
+  b.prefetch(words_, at + bytes_ahead / 4);
+  b.prefetch(words_, at + (bytes_ahead / 4 + 16));
 }
 
 }  // namespace mlc::kernel

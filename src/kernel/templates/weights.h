@@ -47,7 +47,8 @@ class WeightReader {
   // Codes of each word's values as quads: u8 of 4 * words' lanes, element a of the result has the quads of kind a.
   std::vector<Expr> unpack_words(KernelBuilder& b, const Expr& words) const;
 
-  void prefetch_row(KernelBuilder& b, const Expr& row, const Expr& block) const;
+  // Asks for what lies `bytes_ahead` behind a block of a row; 0: nothing.
+  void prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const;
 
  private:
   // The weights' group that an activations' group lies in.
