@@ -15,7 +15,7 @@ NodeId GraphBuilder::input(const std::string& name, DType dtype, std::vector<Dim
 }
 
 NodeId GraphBuilder::parameter(const std::string& name, DType dtype, std::vector<int64_t> shape,
-                               ParameterOptions options) {
+                               ParameterKind kind) {
   for (const NodeId id : graph_.parameters()) {
     if (graph_.node(id).name == name) return id;
   }
@@ -25,9 +25,7 @@ NodeId GraphBuilder::parameter(const std::string& name, DType dtype, std::vector
   node.type.dtype = dtype;
   for (const int64_t d : shape) node.type.shape.emplace_back(d);
   node.base_type = node.type;
-  node.kind = options.kind;
-  node.is_head = options.is_head;
-  node.is_router = options.is_router;
+  node.kind = kind;
   node.stored = {{name, dtype, std::move(shape)}};
   return graph_.add(std::move(node));
 }

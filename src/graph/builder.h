@@ -9,17 +9,12 @@
 
 namespace mlc::graph {
 
-struct ParameterOptions {
-  ParameterKind kind = ParameterKind::kPlain;
-  bool is_head = false;
-  bool is_router = false;
-};
-
 class GraphBuilder {
  public:
   NodeId input(const std::string& name, DType dtype, std::vector<Dim> shape);
   // A parameter before quantization: one stored tensor of its own name. Asking again for a name gives the same node.
-  NodeId parameter(const std::string& name, DType dtype, std::vector<int64_t> shape, ParameterOptions options = {});
+  NodeId parameter(const std::string& name, DType dtype, std::vector<int64_t> shape,
+                   ParameterKind kind = ParameterKind::kPlain);
   NodeId constant(std::vector<double> values);
   NodeId add_node(Op op, std::vector<NodeId> operands, Attrs attrs = {});
   Graph finish(NodeId result, std::vector<CacheGroup> cache);

@@ -129,8 +129,6 @@ struct Node {
 
   // kParameter:
   ParameterKind kind = ParameterKind::kPlain;
-  bool is_head = false;    // the final projection to logits
-  bool is_router = false;  // a router of experts
   std::vector<StoredTensor> stored;
 
   // The number of operands that belong to the operator itself.

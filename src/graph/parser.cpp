@@ -209,8 +209,6 @@ class Parser {
       node.kind = kind;
     }
     if (node.op == Op::kParameter) {
-      node.is_head = accept_word("head");
-      node.is_router = accept_word("router");
       skip_blanks();
       while (at_ < text_.size() && text_[at_] == '"') {
         StoredTensor tensor;

@@ -102,8 +102,6 @@ class Printer {
       case ParameterKind::kEmbedding: text = " embedding"; break;
       case ParameterKind::kPlain: text = " plain"; break;
     }
-    if (node.is_head) text += " head";
-    if (node.is_router) text += " router";
     for (const StoredTensor& t : node.stored) {
       std::vector<std::string> dims;
       for (const int64_t d : t.shape) dims.push_back(std::to_string(d));

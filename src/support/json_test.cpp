@@ -16,6 +16,16 @@ TEST(Json, KeepsOrderAndKindsOfNumbers) {
   EXPECT_EQ(round_trip("9223372036854775807"), "9223372036854775807");
 }
 
+TEST(Json, NumbersAreTheNearestDoubles) {
+  EXPECT_EQ(round_trip("[0e-28, 0.0e5, -0e-9, 1e-400, 9223372036854775808, -9223372036854775808]"),
+            "[0.0, 0.0, -0.0, 0.0, 9.223372036854776e+18, -9223372036854775808]");
+  EXPECT_EQ(round_trip("[2.2250738585072014e-308, 5e-324, 0.1, 123456789012345678901234567890.5]"),
+            "[2.2250738585072014e-308, 5e-324, 0.1, 1.2345678901234568e+29]");
+  EXPECT_FALSE(parse_json("[1.]", "x").ok());
+  EXPECT_FALSE(parse_json("[01]", "x").ok());
+  EXPECT_FALSE(parse_json("[-]", "x").ok());
+}
+
 TEST(Json, DumpsAsPythonDoes) {
   const Json value = parse_json(R"({"a": [], "b": {}, "c": ["é\n😀", null, true]})", "x").value();
   EXPECT_EQ(value.dump(2),

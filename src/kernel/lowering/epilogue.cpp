@@ -78,7 +78,9 @@ Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferre
     if (e.op == Op::kRope || e.op == Op::kKvAppend) blocks_.width = e.attrs.int_of(Attr::kHeadDim);
     if (e.op == Op::kQuantize) {
       group_size = e.attrs.int_of(Attr::kGroup);
-      blocks_.width = std::max<int64_t>(1, preferred_width / group_size) * group_size;
+      if (preferred_width < final_columns) {
+        blocks_.width = std::max<int64_t>(1, preferred_width / group_size) * group_size;
+      }
     }
   }
   blocks_.width = std::min(blocks_.width, final_columns);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/kv_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "support/check.h"
+
+namespace mlc::runtime {
+namespace {
+
+int64_t pages_for(int64_t positions, int64_t page_tokens) { return (positions + page_tokens - 1) / page_tokens; }
+
+}  // namespace
+
+Result<KvCache> KvCache::create(const formats::Plan& plan, int64_t max_tokens) {
+  KvCache cache;
+  cache.layers_.resize(static_cast<size_t>(plan.cache_layers));
+  for (const formats::PlanCacheGroup& g : plan.cache_groups) {
+    Group group;
+    group.plan = g;
+    group.pages = pages_for(max_tokens, g.page_tokens) + 1;
+    const int64_t layer_bytes = group.pages * g.page_bytes;
+    MLC_ASSIGN_OR_RETURN(group.memory, Memory::reserve(layer_bytes * static_cast<int64_t>(g.layers.size())));
+    for (size_t i = 0; i < g.layers.size(); ++i) {
+      cache.layers_[static_cast<size_t>(g.layers[i])] = group.memory.data() + layer_bytes * static_cast<int64_t>(i);
+    }
+    group.count.assign(static_cast<size_t>(group.pages), 0);
+    group.touched.assign(static_cast<size_t>(group.pages), false);
+    // Page 0 is nobody's: tables name it where a page was given back.
+    for (int64_t page = group.pages - 1; page > 0; --page) group.free.push_back(static_cast<int32_t>(page));
+    cache.groups_.push_back(std::move(group));
+  }
+  return cache;
+}
+
+std::byte* KvCache::page_data(Group& group, size_t layer, int32_t page) {
+  return layers_[static_cast<size_t>(group.plan.layers[layer])] + page * group.plan.page_bytes;
+}
+
+int32_t KvCache::take_page(Group& group) {
+  const int32_t page = group.free.back();
+  group.free.pop_back();
+  group.count[static_cast<size_t>(page)] = 1;
+  // Positions that were never written are multiplied by zero: they must not be another sequence's infinities.
+  if (group.touched[static_cast<size_t>(page)]) {
+    for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
+      std::memset(page_data(group, layer, page), 0, static_cast<size_t>(group.plan.page_bytes));
+    }
+  }
+  group.touched[static_cast<size_t>(page)] = true;
+  return page;
+}
+
+void KvCache::drop_page(Group& group, int32_t page) {
+  if (page == 0) return;
+  if (--group.count[static_cast<size_t>(page)] == 0) group.free.push_back(page);
+}
+
+SequenceId KvCache::add_sequence() {
+  Sequence sequence;
+  sequence.pages.resize(groups_.size());
+  sequence.released.assign(groups_.size(), 0);
+  sequences_.emplace(next_, std::move(sequence));
+  return next_++;
+}
+
+std::optional<SequenceId> KvCache::fork(SequenceId parent_id, int64_t length) {
+  const Sequence& parent = sequences_.at(parent_id);
+  MLC_CHECK(length <= parent.length) << length << " of " << parent.length;
+  for (const Group& group : groups_) {
+    if (length % group.plan.page_tokens != 0 && group.free.empty()) return {};
+  }
+  const SequenceId id = add_sequence();
+  Sequence& child = sequences_.at(id);
+  child.length = length;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    const int64_t whole = length / group.plan.page_tokens;
+    for (int64_t i = 0; i < whole; ++i) {
+      const int32_t page = parent.pages[g][static_cast<size_t>(i)];
+      if (page != 0) ++group.count[static_cast<size_t>(page)];
+      child.pages[g].push_back(page);
+    }
+    child.released[g] = std::min(parent.released[g], whole);
+    if (length % group.plan.page_tokens != 0) {
+      const int32_t from = parent.pages[g][static_cast<size_t>(whole)];
+      const int32_t to = take_page(group);
+      for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
+        std::memcpy(page_data(group, layer, to), page_data(group, layer, from), static_cast<size_t>(group.plan.page_bytes));
+      }
+      child.pages[g].push_back(to);
+    }
+  }
+  return id;
+}
+
+void KvCache::remove(SequenceId id) {
+  Sequence& sequence = sequences_.at(id);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (const int32_t page : sequence.pages[g]) drop_page(groups_[g], page);
+  }
+  sequences_.erase(id);
+}
+
+int64_t KvCache::length(SequenceId sequence) const { return sequences_.at(sequence).length; }
+
+bool KvCache::extend(SequenceId id, int64_t tokens) {
+  Sequence& sequence = sequences_.at(id);
+  const auto missing = [&](size_t g) {
+    return pages_for(sequence.length + tokens, groups_[g].plan.page_tokens) - static_cast<int64_t>(sequence.pages[g].size());
+  };
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    if (missing(g) > static_cast<int64_t>(groups_[g].free.size())) return false;
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    for (int64_t n = missing(g); n > 0; --n) sequence.pages[g].push_back(take_page(groups_[g]));
+  }
+  sequence.length += tokens;
+  return true;
+}
+
+void KvCache::truncate(SequenceId id, int64_t length) {
+  Sequence& sequence = sequences_.at(id);
+  MLC_CHECK(length <= sequence.length) << length << " of " << sequence.length;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const auto keep = static_cast<size_t>(pages_for(length, groups_[g].plan.page_tokens));
+    while (sequence.pages[g].size() > keep) {
+      drop_page(groups_[g], sequence.pages[g].back());
+      sequence.pages[g].pop_back();
+    }
+  }
+  sequence.length = length;
+}
+
+int64_t KvCache::first_block(const formats::PlanCacheGroup& group, int64_t position) {
+  if (group.kind == formats::PlanCacheGroup::Kind::kFull) return 0;
+  const int64_t first = std::max<int64_t>(0, position - (group.window - group.sink) + 1);
+  return first / group.block_tokens;
+}
+
+int64_t KvCache::sink_blocks(const formats::PlanCacheGroup& group, int64_t first_block) {
+  if (group.kind == formats::PlanCacheGroup::Kind::kFull || group.sink == 0) return 0;
+  return std::min(first_block, (group.sink + group.block_tokens - 1) / group.block_tokens);
+}
+
+void KvCache::release_unseen(SequenceId id) {
+  Sequence& sequence = sequences_.at(id);
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    Group& group = groups_[g];
+    const int64_t first = first_block(group.plan, sequence.length);
+    const int64_t pages_per_block = group.plan.block_tokens / group.plan.page_tokens;
+    int64_t& released = sequence.released[g];
+    released = std::max(released, sink_blocks(group.plan, first) * pages_per_block);
+    for (; released < first * pages_per_block; ++released) {
+      int32_t& page = sequence.pages[g][static_cast<size_t>(released)];
+      drop_page(group, page);
+      page = 0;
+    }
+  }
+}
+
+std::span<const int32_t> KvCache::pages(SequenceId sequence, int group) const {
+  return sequences_.at(sequence).pages[static_cast<size_t>(group)];
+}
+
+int64_t KvCache::bytes_per_token() const {
+  int64_t bytes = 0;
+  for (const Group& group : groups_) {
+    bytes += group.plan.page_bytes / group.plan.page_tokens * static_cast<int64_t>(group.plan.layers.size());
+  }
+  return bytes;
+}
+
+}  // namespace mlc::runtime

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/model.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "support/check.h"
+#include "support/half.h"
+#include "support/process.h"
+#include "support/strings.h"
+
+namespace mlc::runtime {
+
+using formats::PlanArgument;
+
+namespace {
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::vector<std::string> parts;
+  for (const int64_t d : shape) parts.push_back(std::to_string(d));
+  return "[" + join(parts, ", ") + "]";
+}
+
+int64_t evaluate(const formats::LinearSize& size, const StepTables& tables) {
+  int64_t value = size.constant;
+  for (const auto& [symbol, coefficient] : size.terms) value += coefficient * tables.sizes.at(symbol);
+  return value;
+}
+
+uint64_t address_of(const void* pointer) { return reinterpret_cast<uint64_t>(pointer); }
+
+}  // namespace
+
+Model::Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads)
+    : library_(std::move(library)), weights_(std::move(weights)), pool_(threads),
+      counters_(std::make_unique<Counter[]>(library_.plan().calls.size())) {}
+
+Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::ParameterShards weights, int64_t threads) {
+  std::unique_ptr<Model> model(new Model(std::move(library), std::move(weights), threads));
+  MLC_RETURN_IF_ERROR(model->bind_weights());
+  const formats::Plan& plan = model->plan();
+  MLC_ASSIGN_OR_RETURN(model->constants_, Memory::reserve(static_cast<int64_t>(plan.constants.size())));
+  if (!plan.constants.empty()) std::memcpy(model->constants_.data(), plan.constants.data(), plan.constants.size());
+  int64_t scratch_bytes = 0;
+  for (const formats::PlanKernel& kernel : plan.kernels) scratch_bytes = std::max(scratch_bytes, kernel.scratch_bytes);
+  for (int64_t i = 0; i < model->pool_.size(); ++i) {
+    MLC_ASSIGN_OR_RETURN(Memory scratch, Memory::reserve(scratch_bytes));
+    model->scratch_.push_back(std::move(scratch));
+  }
+  return model;
+}
+
+Result<void> Model::bind_weights() {
+  const std::string& where = weights_.index_path();
+  for (const formats::PlanWeight& weight : plan().weights) {
+    const formats::ParameterRecord* record = weights_.find(weight.name);
+    if (record == nullptr) {
+      return user_error(where, cat("has no tensor ", weight.name, ", which ", library_.path(), " needs"), "",
+                        "is the library for another model or quantization? compile one for these weights");
+    }
+    // float32 is stored as bfloat16, which is what kernels read (formats: "f32-to-bf16").
+    const DType stored = record->is_f32_in_bf16 ? DType::kBF16 : record->info.dtype;
+    const bool raw_float = stored == DType::kF32 && weight.dtype == DType::kBF16;
+    if (record->info.shape != weight.shape || (stored != weight.dtype && !raw_float)) {
+      return user_error(cat(where, ": tensor ", weight.name),
+                        cat("is ", dtype_name(record->info.dtype), " ", shape_text(record->info.shape)),
+                        cat(dtype_name(weight.dtype), " ", shape_text(weight.shape), ", as ", library_.path(), " needs it"),
+                        "is the library for another model or quantization? compile one for these weights");
+    }
+    const Bytes bytes = weights_.bytes(*record);
+    if (raw_float) {
+      std::vector<std::byte> halves(bytes.size() / 2);
+      for (size_t i = 0; i < halves.size() / 2; ++i) {
+        float value;
+        std::memcpy(&value, bytes.data() + 4 * i, 4);
+        const uint16_t half = f32_to_bf16(value);
+        std::memcpy(halves.data() + 2 * i, &half, 2);
+      }
+      converted_.push_back(std::move(halves));
+      weight_data_.push_back(converted_.back().data());
+    } else {
+      weight_data_.push_back(bytes.data());
+    }
+  }
+  return {};
+}
+
+int64_t Model::weight_bytes() const {
+  int64_t bytes = 0;
+  for (const formats::PlanWeight& weight : plan().weights) {
+    int64_t elements = 1;
+    for (const int64_t d : weight.shape) elements *= d;
+    bytes += elements * dtype_bytes(weight.dtype);
+  }
+  return bytes;
+}
+
+Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
+  const int64_t arena_bytes = evaluate(plan().arena_bytes, tables);
+  if (arena_bytes > arena_.bytes()) {
+    arena_ = Memory();  // nothing in it outlives a step
+    MLC_ASSIGN_OR_RETURN(arena_, Memory::reserve(arena_bytes + arena_bytes / 4));
+  }
+  const auto table_data = [&](const PlanArgument& a) -> const int32_t* {
+    switch (static_cast<formats::InputTable>(a.index)) {
+      case formats::InputTable::kTokens: return tables.tokens.data();
+      case formats::InputTable::kPositions: return tables.positions.data();
+      case formats::InputTable::kLengths: return tables.lengths.data();
+      case formats::InputTable::kLogitRows: return tables.logit_rows.data();
+      case formats::InputTable::kCacheSlots: return tables.groups[a.group].slots.data();
+      case formats::InputTable::kPages: return tables.groups[a.group].pages.data();
+      case formats::InputTable::kItems: return tables.groups[a.group].items.data();
+      case formats::InputTable::kMerges: return tables.groups[a.group].merges.data();
+    }
+    return nullptr;
+  };
+  launches_.clear();
+  slots_.clear();
+  for (size_t c = 0; c < plan().calls.size(); ++c) {
+    const formats::PlanCall& call = plan().calls[c];
+    const int64_t value = tables.sizes.at(call.symbol);
+    if (value == 0) continue;
+    const auto variant = std::find_if(call.variants.begin(), call.variants.end(),
+                                      [&](const formats::PlanVariant& v) { return value <= v.max_value; });
+    if (variant == call.variants.end() || variant->kernel == formats::PlanVariant::kNoKernel) continue;
+    Launch launch;
+    launch.kernel = library_.kernel(variant->kernel);
+    launch.first_slot = slots_.size();
+    launch.call = c;
+    launch.name = &plan().kernels[variant->kernel].name;
+    const int64_t units = variant->tasks.symbol == 0 ? 1 : tables.sizes.at(variant->tasks.symbol);
+    launch.tasks = variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
+    // Small chunks, so that a thread that is slowed down does not hold the others up.
+    launch.chunk = std::max<int64_t>(1, launch.tasks / (8 * pool_.size()));
+    for (const PlanArgument& a : variant->arguments) {
+      switch (a.kind) {
+        case PlanArgument::Kind::kArena: slots_.push_back(address_of(arena_.data() + evaluate(a.offset, tables))); break;
+        case PlanArgument::Kind::kWeight: slots_.push_back(address_of(weight_data_[a.index])); break;
+        case PlanArgument::Kind::kConstants: slots_.push_back(address_of(constants_.data() + a.offset.constant)); break;
+        case PlanArgument::Kind::kCache: slots_.push_back(address_of(cache.layer_data(a.index))); break;
+        case PlanArgument::Kind::kInput: slots_.push_back(address_of(table_data(a))); break;
+        case PlanArgument::Kind::kSize: slots_.push_back(static_cast<uint64_t>(tables.sizes.at(a.symbol))); break;
+      }
+    }
+    if (launch.tasks > 0) launches_.push_back(launch);
+  }
+  return {};
+}
+
+void Model::work(int64_t thread) {
+  for (size_t i = 0; i < launches_.size(); ++i) {
+    const Launch& launch = launches_[i];
+    MlcKernelArgs args{address_of(slots_.data() + launch.first_slot), address_of(scratch_[static_cast<size_t>(thread)].data())};
+    const double begin = profiling_ && thread == 0 ? now_seconds() : 0;
+    std::atomic<int64_t>& next = counters_[i].next;
+    while (true) {
+      const int64_t first = next.fetch_add(launch.chunk, std::memory_order_relaxed);
+      if (first >= launch.tasks) break;
+      launch.kernel(&args, first, std::min(first + launch.chunk, launch.tasks));
+    }
+    pool_.barrier();
+    if (profiling_ && thread == 0) {
+      CallTime& time = profile_[launch.call];
+      time.seconds += now_seconds() - begin;
+      time.kernel = *launch.name;
+      ++time.runs;
+    }
+  }
+}
+
+Result<std::span<const float>> Model::run(const KvCache& cache, std::span<const SequenceTokens> batch) {
+  const StepTables tables = make_step_tables(plan(), cache, batch, pool_.size());
+  MLC_RETURN_IF_ERROR(prepare(tables, cache));
+  for (size_t i = 0; i < launches_.size(); ++i) counters_[i].next.store(0, std::memory_order_relaxed);
+  pool_.run([](void* self, int64_t thread) { static_cast<Model*>(self)->work(thread); }, this);
+  const auto* logits = reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
+  return std::span<const float>(logits, tables.logit_rows.size() * static_cast<size_t>(vocab_size()));
+}
+
+void Model::start_profile() {
+  profiling_ = true;
+  profile_.clear();
+  for (const formats::PlanCall& call : plan().calls) profile_.push_back({call.label, "", 0, 0});
+}
+
+}  // namespace mlc::runtime

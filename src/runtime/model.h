@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// A model that can compute: library, weights in place, and the memory for activations. It knows no architecture: it
+// runs the plan.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/parameter_shards.h"
+#include "runtime/kv_cache.h"
+#include "runtime/memory.h"
+#include "runtime/model_library.h"
+#include "runtime/step.h"
+#include "runtime/thread_pool.h"
+
+namespace mlc::runtime {
+
+// Seconds that a call of the plan took, summed over steps, and how often it ran.
+struct CallTime {
+  std::string label;
+  std::string kernel;
+  double seconds = 0;
+  int64_t runs = 0;
+};
+
+class Model {
+ public:
+  // Errors: a weight that the library needs is missing or has another shape or dtype (another model or quantization).
+  static Result<std::unique_ptr<Model>> create(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
+
+  // Computes a step. The cache has room for the batch's tokens already. Returns the logits, f32 [wanted rows, vocab_size],
+  // valid until the next step; an error where memory is short.
+  Result<std::span<const float>> run(const KvCache& cache, std::span<const SequenceTokens> batch);
+
+  const formats::Plan& plan() const { return library_.plan(); }
+  const ModelLibrary& library() const { return library_; }
+  int64_t vocab_size() const { return library_.plan().vocab_size; }
+  int64_t threads() const { return pool_.size(); }
+  ThreadPool& pool() { return pool_; }
+  int64_t weight_bytes() const;
+
+  // Measures every call from now on (it costs a few per cent).
+  void start_profile();
+  const std::vector<CallTime>& profile() const { return profile_; }
+
+ private:
+  struct Launch {
+    MlcKernel kernel;
+    size_t first_slot;  // in slots_
+    int64_t tasks;
+    int64_t chunk;  // tasks that a thread claims at once
+    size_t call;    // of the plan
+    const std::string* name;
+  };
+  struct alignas(64) Counter {
+    std::atomic<int64_t> next{0};
+  };
+
+  Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
+  Result<void> bind_weights();
+  Result<void> prepare(const StepTables& tables, const KvCache& cache);
+  void work(int64_t thread);
+
+  ModelLibrary library_;
+  formats::ParameterShards weights_;
+  ThreadPool pool_;
+  std::vector<const std::byte*> weight_data_;          // by plan weight
+  std::vector<std::vector<std::byte>> converted_;      // weights whose stored form is not what kernels read
+  Memory constants_;
+  Memory arena_;
+  std::vector<Memory> scratch_;  // by thread
+  std::vector<Launch> launches_;
+  std::vector<uint64_t> slots_;
+  std::unique_ptr<Counter[]> counters_;  // one for each call of the plan
+  std::vector<CallTime> profile_;
+  bool profiling_ = false;
+};
+
+}  // namespace mlc::runtime
