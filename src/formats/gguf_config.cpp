@@ -58,7 +58,7 @@ class ConfigBuilder {
   void read_sizes() {
     hidden_ = keys_.size("embedding_length");
     context_ = keys_.size("context_length");
-    feed_forward_ = keys_.size("feed_forward_length");
+    feed_forward_ = feed_forward_width();
     head_dim_is_usual_ = !keys_.contains("attention.key_length");
     if (!keys_.ok()) return;
     if (head_dim_is_usual_) {
@@ -83,6 +83,14 @@ class ConfigBuilder {
     window_ = keys_.find_size("attention.sliding_window").value_or(0);
   }
 
+  // For two architectures writers state 4 * hidden whatever it is.
+  int64_t feed_forward_width() {
+    const int64_t stated = keys_.size("feed_forward_length");
+    const GgufTensor* up = file_.find_tensor("blk.0.ffn_up.weight");
+    const bool is_guess = model_.architecture == kPhi2 || model_.architecture == kGpt2;
+    return is_guess && up != nullptr && up->shape.size() == 2 ? up->shape[0] : stated;
+  }
+
   Result<void> set_vocabulary() {
     const GgufTensor* embedding = file_.find_tensor("token_embd.weight");
     if (embedding == nullptr || embedding->shape.size() != 2) {
@@ -95,6 +103,11 @@ class ConfigBuilder {
     if (stated.value_or(rows) != rows) {
       return user_error(file_.key_where(keys_.full_key("vocab_size")), cat("is ", *stated),
                         cat(rows, ", the rows of token_embd.weight"));
+    }
+    const int64_t tokens = file_.list_length("tokenizer.ggml.tokens").value_or(0);
+    if (tokens > rows) {
+      return user_error(file_.key_where("tokenizer.ggml.tokens"), cat("has ", tokens, " tokens"),
+                        cat("at most ", rows, ", the rows of token_embd.weight"));
     }
     set("vocab_size", rows);
     struct Token {

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::string_view kBlank = "\u2581";  // stands for a blank in sentencepiece's tokens
 // Tokens take part in merges up to this length: the search for them takes the square of it.
-constexpr size_t kMaxMergedBytes = 1024;
+constexpr size_t kMaxMergedBytes = 512;
 
 std::string token_key(std::string_view name) { return cat("tokenizer.ggml.", name); }
 
