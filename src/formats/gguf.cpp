@@ -82,7 +82,7 @@ std::optional<double> load_float(GgufValueType type, const std::byte* data) {
 }
 
 std::string_view load_string(const std::byte* data) {
-  return {reinterpret_cast<const char*>(data) + 8, load<uint64_t>(data)};
+  return {reinterpret_cast<const char*>(data) + 8, static_cast<size_t>(load<uint64_t>(data))};
 }
 
 // Walks over the bytes of a file; nothing is read beyond its end.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "formats/gguf_pre_tokenizers.h"
 #include "support/json.h"
@@ -129,35 +130,42 @@ class TokenizerBuilder {
     }
     MLC_ASSIGN_OR_RETURN(const auto types, file_.find_ints(token_key("token_type")));
     if (types.has_value()) MLC_RETURN_IF_ERROR(check_length("token_type", types->size(), *texts));
+    const std::unordered_set<std::string_view> stored(texts->begin(), texts->end());
     for (size_t i = 0; i < texts->size(); ++i) {
       Token token{.text = std::string((*texts)[i])};
       if (types.has_value()) token.type = (*types)[i];
       token.is_padding = token.type == kUnused && is_padding_text(token.text);
-      // Writers put blanks in the place of the sign for them in user-defined tokens.
       if (token.type == kUserDefined && kind_ != Kind::kByteLevel) {
-        token.text = replace_all(token.text, " ", kBlank);
+        // Writers put blanks in the place of the sign for them. Where that text is a token too, the
+        // blanks are the original.
+        std::string original = replace_all(token.text, " ", kBlank);
+        if (!stored.contains(original)) token.text = std::move(original);
       }
       if (token.text.empty()) token.text = cat("[EMPTY_", i, "]");
-      for (size_t at = 0; at < token.text.size();) {
-        const int length = utf8_sequence_length(token.text, at);
-        if (length == 0) {
-          return user_error(file_.key_where(token_key("tokens")),
-                            cat("token ", i, " is no UTF-8: ", token.text), "text",
-                            std::string(kBesideRemedy));
-        }
-        at += static_cast<size_t>(length);
-      }
+      MLC_RETURN_IF_ERROR(check_utf8(i, token.text));
       tokens_.push_back(std::move(token));
     }
     for (size_t i = 0; i < tokens_.size(); ++i) {
       if (tokens_[i].is_padding) continue;
       const auto [other, is_new] = ids_.emplace(tokens_[i].text, static_cast<int64_t>(i));
-      if (!is_new) {
+      if (!is_new && ready_tokenizer_.empty()) {
         return user_error(file_.key_where(token_key("tokens")),
                           cat("tokens ", other->second, " and ", i, " are both \"",
                               tokens_[i].text.substr(0, 80), "\""),
                           "every token once");
       }
+    }
+    return {};
+  }
+
+  Result<void> check_utf8(size_t id, std::string_view text) const {
+    for (size_t at = 0; at < text.size();) {
+      const int length = utf8_sequence_length(text, at);
+      if (length == 0) {
+        return user_error(file_.key_where(token_key("tokens")),
+                          cat("token ", id, " is no UTF-8: ", text.substr(0, 80)), "text");
+      }
+      at += static_cast<size_t>(length);
     }
     return {};
   }

@@ -144,6 +144,13 @@ TEST(GgufTokenizer, UserDefinedTokensAreMergedFirstAndLongPartsBeforeShortOnes) 
   EXPECT_EQ(json_of(made).find("added_tokens")->as_array()[1].find("content")->as_string(), two);
 }
 
+TEST(GgufTokenizer, BlanksOfUserDefinedTokensStayWhereTheSignStandsForAnotherToken) {
+  GgufTestFile made =
+      with_tokens("llama", {"<unk>", kBlank + kBlank, "  "}, {kUnknown, kNormal, kUserDefined});
+  EXPECT_EQ(json_of(made).find("model")->find("vocab")->dump(-1, false),
+            cat("{\"<unk>\": 0, \"", kBlank, kBlank, "\": 1, \"  \": 2}"));
+}
+
 GgufTestFile byte_level() {
   GgufTestFile made =
       with_tokens("gpt2", {"a", "b", "ab", "<s>", "<|x y|>", "[PAD5]", "\u0120", "[PAD]"},
@@ -325,6 +332,13 @@ TEST(GgufTokenizer, WhatIsNotSupportedIsTakenFromBesideTheFile) {
   EXPECT_FALSE(has_part(open(sentencepiece()).value()[0].text, "beside"));
   ASSERT_TRUE(write_file(directory.file("tokenizer.json"), "{").ok());
   EXPECT_HAS(error_text(open(bert)), directory.file("tokenizer.json"));
+}
+
+TEST(GgufTokenizer, AWholeTokenizerNeedsNoDistinctTokens) {
+  GgufTestFile made = with_tokens("gpt2", {"a", "a"}, {});
+  made.text("tokenizer.huggingface.json", "{}").integer("tokenizer.ggml.bos_token_id", 1);
+  EXPECT_EQ(text_of(made, "tokenizer.json"), "{}");
+  EXPECT_EQ(json_of(made, "tokenizer_config.json").find("bos_token")->as_string(), "a");
 }
 
 TEST(GgufTokenizer, OtherKindsAreRefused) {
