@@ -68,7 +68,7 @@ class TokenizerBuilder {
       return user_error(file_.path(), "has no tokenizer: the key tokenizer.ggml.model is absent",
                         "", "take the tokenizer's files from the folder of the original model");
     }
-    MLC_RETURN_IF_ERROR(read_ready_tokenizer());
+    MLC_RETURN_IF_ERROR(read_ready_tokenizer(*model));
     const std::optional<Kind> kind = parse_kind(*model);
     if (!kind.has_value() && ready_tokenizer_.empty()) {
       Error error = unknown_name_error(ErrorKind::kUser, file_.key_where(token_key("model")),
@@ -100,7 +100,7 @@ class TokenizerBuilder {
       "put the tokenizer.json of the original model beside the file";
 
   // A whole tokenizer.json: in the metadata, or beside the file for what we cannot make ourselves.
-  Result<void> read_ready_tokenizer() {
+  Result<void> read_ready_tokenizer(std::string_view model) {
     MLC_ASSIGN_OR_RETURN(const std::optional<std::string_view> stored,
                          file_.find_string("tokenizer.huggingface.json"));
     if (stored.has_value()) {
@@ -109,12 +109,10 @@ class TokenizerBuilder {
           parse_json(ready_tokenizer_, file_.key_where("tokenizer.huggingface.json"));
       return parsed.ok() ? Result<void>() : Result<void>(parsed.error());
     }
-    MLC_ASSIGN_OR_RETURN(const std::optional<std::string_view> model,
-                         file_.find_string(token_key("model")));
     MLC_ASSIGN_OR_RETURN(const std::optional<std::string_view> pre,
                          file_.find_string(token_key("pre")));
     const bool is_supported =
-        parse_kind(*model).has_value() &&
+        parse_kind(model).has_value() &&
         (model != "gpt2" || !pre.has_value() || find_gguf_pre_tokenizer(*pre) != nullptr);
     const std::string path = path_join(path_directory(file_.path()), "tokenizer.json");
     if (is_supported || !file_.is_mapped() || !file_exists(path)) return {};
@@ -126,10 +124,12 @@ class TokenizerBuilder {
   Result<void> read_tokens() {
     MLC_ASSIGN_OR_RETURN(const auto texts, file_.find_strings(token_key("tokens")));
     if (!texts.has_value()) {
+      if (!ready_tokenizer_.empty()) return {};
       return user_error(file_.path(), "lacks the key tokenizer.ggml.tokens", "a list of tokens");
     }
     MLC_ASSIGN_OR_RETURN(const auto types, file_.find_ints(token_key("token_type")));
-    if (types.has_value()) MLC_RETURN_IF_ERROR(check_length("token_type", types->size(), *texts));
+    if (types.has_value())
+      MLC_RETURN_IF_ERROR(check_length("token_type", types->size(), texts->size()));
     const std::unordered_set<std::string_view> stored(texts->begin(), texts->end());
     for (size_t i = 0; i < texts->size(); ++i) {
       Token token{.text = std::string((*texts)[i])};
@@ -170,11 +170,10 @@ class TokenizerBuilder {
     return {};
   }
 
-  Result<void> check_length(std::string_view key, size_t length,
-                            const std::vector<std::string_view>& tokens) const {
-    if (length == tokens.size()) return {};
+  Result<void> check_length(std::string_view key, size_t length, size_t tokens) const {
+    if (length == tokens) return {};
     return user_error(file_.key_where(token_key(key)), cat("has ", length, " elements"),
-                      cat(tokens.size(), ", one for each token"));
+                      cat(tokens, ", one for each token"));
   }
 
   Result<void> read_special() {
@@ -183,7 +182,8 @@ class TokenizerBuilder {
     MLC_ASSIGN_OR_RETURN(unknown_, gguf_token_id(file_, "unknown"));
     MLC_ASSIGN_OR_RETURN(pad_, gguf_token_id(file_, "padding"));
     for (std::optional<int64_t>* id : {&bos_, &eos_, &unknown_, &pad_}) {
-      if (id->has_value() && tokens_[static_cast<size_t>(**id)].is_padding) id->reset();
+      const auto place = static_cast<size_t>(id->value_or(0));
+      if (place >= tokens_.size() || tokens_[place].is_padding) id->reset();
     }
     MLC_ASSIGN_OR_RETURN(const std::optional<bool> add_bos,
                          file_.find_bool(token_key("add_bos_token")));
@@ -259,19 +259,39 @@ class TokenizerBuilder {
 
   bool has_token(std::string_view text) const { return ids_.contains(text); }
 
+  using PartIds = std::unordered_map<std::string_view, size_t>;  // of tokens that may be merged
+
+  // All ways to make a token from two, by the ids of the two.
+  static std::vector<Merge> splits(std::string_view text, const PartIds& parts) {
+    struct Split {
+      size_t left, right;
+      Merge merge;
+    };
+    std::vector<Split> found;
+    for (size_t at = 1; at < text.size(); ++at) {
+      const auto left = parts.find(text.substr(0, at));
+      if (left == parts.end()) continue;
+      const auto right = parts.find(text.substr(at));
+      if (right == parts.end()) continue;
+      found.push_back({left->second, right->second, {left->first, right->first}});
+    }
+    std::sort(found.begin(), found.end(), [](const Split& a, const Split& b) {
+      return std::tie(a.left, a.right) < std::tie(b.left, b.right);
+    });
+    std::vector<Merge> merges;
+    for (const Split& split : found) merges.push_back(split.merge);
+    return merges;
+  }
+
   // Merges that have the effect of sentencepiece's rule: of all neighbours that make a token, join
   // those that make the one with the highest score.
   Result<void> merge_by_scores() {
-    MLC_ASSIGN_OR_RETURN(const auto scores, file_.find_floats(token_key("scores")));
-    std::vector<std::string_view> texts;
-    std::vector<size_t> normal;
-    std::vector<Merge> user_defined;
-    std::unordered_map<std::string_view, size_t> parts;  // that may be merged
+    std::vector<size_t> normal, user_defined;
+    PartIds parts;
     for (size_t i = 0; i < tokens_.size(); ++i) {
       const Token& token = tokens_[i];
-      texts.push_back(token.text);
-      if (token.type == kNormal) normal.push_back(i);
       if (token.type != kNormal && token.type != kUserDefined) continue;
+      (token.type == kNormal ? normal : user_defined).push_back(i);
       parts.emplace(token.text, i);
       if (token.text.size() > kMaxMergedBytes) {
         return user_error(file_.key_where(token_key("tokens")),
@@ -279,53 +299,33 @@ class TokenizerBuilder {
                           cat("at most ", kMaxMergedBytes));
       }
     }
-    if (scores.has_value()) {
-      MLC_RETURN_IF_ERROR(check_length("scores", scores->size(), texts));
-      // Equal scores (no scores were known) leave the order of ids.
-      std::stable_sort(normal.begin(), normal.end(), [&](size_t a, size_t b) {
-        const auto rank = [&](size_t i) {
-          return std::isnan((*scores)[i]) ? -INFINITY : (*scores)[i];
-        };
-        return rank(a) > rank(b);
-      });
-    }
-    // All ways to make a token from two, by the ids of the two.
-    const auto splits = [&](const Token& token) {
-      struct Split {
-        size_t left, right;
-        Merge merge;
-      };
-      std::vector<Split> found;
-      const std::string_view text = token.text;
-      for (size_t at = 1; at < text.size(); ++at) {
-        const auto left = parts.find(text.substr(0, at));
-        if (left == parts.end()) continue;
-        const auto right = parts.find(text.substr(at));
-        if (right == parts.end()) continue;
-        found.push_back({left->second, right->second, {left->first, right->first}});
-      }
-      std::sort(found.begin(), found.end(), [](const Split& a, const Split& b) {
-        return std::tie(a.left, a.right) < std::tie(b.left, b.right);
-      });
-      std::vector<Merge> merges;
-      for (const Split& split : found) merges.push_back(split.merge);
-      return merges;
-    };
-    for (const Token& token : tokens_) {
-      if (token.type != kUserDefined) continue;
-      for (const Merge& merge : splits(token)) user_defined.push_back(merge);
+    MLC_RETURN_IF_ERROR(sort_by_scores(normal));
+    for (const size_t i : user_defined) {
+      for (const Merge& merge : splits(tokens_[i].text, parts)) merges_.push_back(merge);
     }
     const auto length = [](std::string_view text) {  // in characters
       return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; });
     };
-    std::stable_sort(user_defined.begin(), user_defined.end(), [&](const Merge& a, const Merge& b) {
+    std::stable_sort(merges_.begin(), merges_.end(), [&](const Merge& a, const Merge& b) {
       return std::pair(length(a.first), length(a.second)) >
              std::pair(length(b.first), length(b.second));
     });
-    merges_ = std::move(user_defined);
     for (const size_t i : normal) {
-      for (const Merge& merge : splits(tokens_[i])) merges_.push_back(merge);
+      for (const Merge& merge : splits(tokens_[i].text, parts)) merges_.push_back(merge);
     }
+    return {};
+  }
+
+  // Highest first. Equal scores (no scores were known) leave the order of ids.
+  Result<void> sort_by_scores(std::vector<size_t>& ids) const {
+    MLC_ASSIGN_OR_RETURN(const auto scores, file_.find_floats(token_key("scores")));
+    if (!scores.has_value()) return {};
+    MLC_RETURN_IF_ERROR(check_length("scores", scores->size(), tokens_.size()));
+    const auto score = [&](size_t id) {
+      return std::isnan((*scores)[id]) ? -INFINITY : (*scores)[id];
+    };
+    std::stable_sort(ids.begin(), ids.end(),
+                     [&](size_t a, size_t b) { return score(a) > score(b); });
     return {};
   }
 

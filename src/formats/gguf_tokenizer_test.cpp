@@ -330,6 +330,11 @@ TEST(GgufTokenizer, WhatIsNotSupportedIsTakenFromBesideTheFile) {
   EXPECT_EQ(open(bert).value()[0].text, "{\"beside\": true}");
   EXPECT_EQ(open(unknown).value()[0].text, "{\"beside\": true}");
   EXPECT_FALSE(has_part(open(sentencepiece()).value()[0].text, "beside"));
+  GgufTestFile none;  // a file without a vocabulary
+  none.text("tokenizer.ggml.model", "none").integer("tokenizer.ggml.bos_token_id", 1);
+  const std::vector<NamedText> files = open(none).value();
+  EXPECT_EQ(files[0].text, "{\"beside\": true}");
+  EXPECT_TRUE(parse_json(files[1].text, "config").value().find("bos_token")->is_null());
   ASSERT_TRUE(write_file(directory.file("tokenizer.json"), "{").ok());
   EXPECT_HAS(error_text(open(bert)), directory.file("tokenizer.json"));
 }
