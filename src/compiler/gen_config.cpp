@@ -4,6 +4,9 @@
 #include <cstdint>
 
 #include "formats/chat_config.h"
+#include "formats/gguf.h"
+#include "formats/gguf_config.h"
+#include "formats/gguf_tokenizer.h"
 #include "formats/model_presets.h"
 #include "formats/quantization_names.h"
 #include "support/file.h"
@@ -131,6 +134,17 @@ void write_all(const std::string& folder, const std::vector<OutputText>& files) 
   for (OutputFile& output : outputs) or_throw(output.commit());
 }
 
+// A GGUF file is config, generation config and tokenizer in one.
+ModelSource gguf_source(const std::string& path) {
+  const formats::GgufFile file = or_throw(formats::GgufFile::open(path));
+  ModelSource source{path, or_throw(formats::gguf_config(file)), {}, {}};
+  source.generation_configs = {{path, or_throw(formats::gguf_generation_config(file))}, {path, source.config}};
+  for (formats::NamedText& text : or_throw(formats::gguf_tokenizer_files(file))) {
+    source.tokenizer_files.push_back({text.name, cat(path, ": ", text.name), std::move(text.text)});
+  }
+  return source;
+}
+
 }  // namespace
 
 ModelSource load_model_source(const std::string& config) {
@@ -150,7 +164,7 @@ ModelSource load_model_source(const std::string& config) {
                     "a folder with config.json, a file like it, or the name of a preset",
                     near.empty() ? "" : "did you mean the preset " + join(near, " or ") + "?");
   }
-  return folder_source(config);
+  return config.ends_with(".gguf") ? gguf_source(config) : folder_source(config);
 }
 
 void gen_config(const GenConfigOptions& options) {

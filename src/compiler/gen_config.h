@@ -22,8 +22,8 @@ struct ModelSource {
   std::vector<SourceFile> tokenizer_files;
 };
 
-// CONFIG of the command line: a folder with config.json, a file like it, or the name of a preset
-// where no file has that name. Throws UserError.
+// CONFIG of the command line: a folder with config.json, a file like it, a .gguf file, or the name of a preset where no
+// file has that name. Throws UserError.
 ModelSource load_model_source(const std::string& config);
 
 struct GenConfigOptions {

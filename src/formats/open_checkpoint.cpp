@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "formats/gguf_checkpoint.h"
 #include "formats/pytorch.h"
 #include "formats/safetensors.h"
 #include "support/file.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr std::string_view kTorch = "huggingface-torch";
 constexpr std::string_view kSafetensors = "huggingface-safetensor";
 constexpr std::string_view kAwq = "awq";
+constexpr std::string_view kGguf = "gguf";
 
 struct KnownFile {
   std::string_view format;
@@ -32,6 +34,7 @@ bool is_index(const std::string& path) { return path.ends_with(".json"); }
 
 Result<std::string> resolve_source(const std::string& source, const std::string& config_path) {
   if (source != "auto") return source;
+  if (config_path.ends_with(".gguf")) return config_path;
   const std::string directory = path_directory(config_path);
   MLC_ASSIGN_OR_RETURN(const Json config, read_json_file(config_path));
   const Json* path = config.find("weight_path");
@@ -74,6 +77,7 @@ Result<CheckpointLocation> search_directory(const std::string& directory,
 // The format of a file that was named.
 Result<std::string> detect_format(const std::string& path) {
   if (path.ends_with(".safetensors")) return std::string(kSafetensors);
+  if (path.ends_with(".gguf")) return std::string(kGguf);
   for (const std::string_view extension : {".bin", ".pt", ".pth"}) {
     if (path.ends_with(extension)) return std::string(kTorch);
   }
@@ -89,14 +93,14 @@ Result<std::string> detect_format(const std::string& path) {
                       "name the directory or the file of the weights with --source");
   }
   return user_error(path, "has a name that does not tell its format",
-                    ".safetensors, .bin, .pt, .pth or .index.json",
+                    ".safetensors, .bin, .pt, .pth, .gguf or .index.json",
                     "name the format with --source-format");
 }
 
 }  // namespace
 
 std::vector<std::string> source_formats() {
-  return {std::string(kTorch), std::string(kSafetensors), std::string(kAwq)};
+  return {std::string(kTorch), std::string(kSafetensors), std::string(kAwq), std::string(kGguf)};
 }
 
 Result<CheckpointLocation> locate_checkpoint(const std::string& source, const std::string& format,
@@ -126,6 +130,7 @@ Result<std::unique_ptr<Checkpoint>> open_checkpoint(const std::string& source,
     if (is_index(location.path)) return open_indexed_checkpoint(location.path, list_torch_tensors);
     return open_torch_file(location.path);
   }
+  if (location.format == kGguf) return open_gguf_checkpoint(location.path);
   if (is_index(location.path)) return open_indexed_checkpoint(location.path, list_safetensors);
   const bool was_found = location.format == kSafetensors && location.path != source;
   return open_safetensors(location.path, was_found ? TensorOrder::kByOffset : TensorOrder::kByName);

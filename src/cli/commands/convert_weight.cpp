@@ -18,7 +18,7 @@ int run_convert_weight(Arguments arguments) {
   ArgumentParser parser("convert_weight", "Converts the weights of a model into shards that every library of the model can use.",
                         {"mlc_llm convert_weight ./Llama-2-7b-chat-hf --quantization q4f16_1 -o dist/llama",
                          "mlc_llm convert_weight ./my-model --quantization q0f16 --source ./other/model.safetensors -o dist/mine"});
-  parser.positional("CONFIG", &options.config, "folder of a Hugging Face model, its config.json, or the name of a preset");
+  parser.positional("CONFIG", &options.config, "folder of a Hugging Face model, its config.json, a .gguf file, or the name of a preset");
   parser.required_option("--quantization", &options.quantization, "one of " + join(formats::quantization_names(), ", "));
   parser.option("--model-type", &options.model_type, "architecture; auto: model_type of config.json");
   parser.option("--device", &device, "accepted; quantization runs on the CPU");

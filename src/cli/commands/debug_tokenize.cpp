@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "cli/arguments.h"
+#include "formats/gguf.h"
+#include "formats/gguf_tokenizer.h"
 #include "support/file.h"
 #include "support/json.h"
 #include "support/strings.h"
@@ -28,8 +30,15 @@ Json read_list(const std::string& path, std::string_view of) {
   return list;
 }
 
-// A folder, or one of the files that load_tokenizer() knows.
+// A folder, one of the files that load_tokenizer() knows, or a .gguf file.
 std::unique_ptr<tokenizers::Tokenizer> open_tokenizer(const std::string& path) {
+  if (path.ends_with(".gguf")) {
+    const formats::GgufFile file = or_throw(formats::GgufFile::open(path));
+    for (const formats::NamedText& text : or_throw(formats::gguf_tokenizer_files(file))) {
+      if (text.name == "tokenizer.json") return or_throw(tokenizers::tokenizer_from_json_text(text.text, path));
+    }
+    throw UserError(path, "has no tokenizer");
+  }
   return or_throw(tokenizers::load_tokenizer(path));
 }
 

@@ -26,7 +26,7 @@ int run_gen_config(Arguments arguments) {
        "mlc_llm gen_config llama3_2_1b --quantization q4f16_1 --conv-template llama-3_1 -o "
        "dist/preset"});
   parser.positional("CONFIG", &options.config,
-                    "folder of a Hugging Face model, its config.json, or the name of a preset");
+                    "folder of a Hugging Face model, its config.json, a .gguf file, or the name of a preset");
   parser.required_option(
       "--quantization", &options.quantization,
       "recorded in the file; one of " + join(formats::quantization_names(), ", "));
