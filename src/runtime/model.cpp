@@ -23,7 +23,7 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 int64_t evaluate(const formats::LinearSize& size, const StepTables& tables) {
   int64_t value = size.constant;
-  for (const auto& [symbol, coefficient] : size.terms) value += coefficient * tables.sizes.at(symbol);
+  for (const auto& [symbol, coefficient] : size.terms) value += coefficient * tables.sizes[symbol];
   return value;
 }
 
@@ -118,7 +118,7 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
   slots_.clear();
   for (size_t c = 0; c < plan().calls.size(); ++c) {
     const formats::PlanCall& call = plan().calls[c];
-    const int64_t value = tables.sizes.at(call.symbol);
+    const int64_t value = tables.sizes[call.symbol];
     if (value == 0) continue;
     const auto variant = std::find_if(call.variants.begin(), call.variants.end(),
                                       [&](const formats::PlanVariant& v) { return value <= v.max_value; });
@@ -128,7 +128,7 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
     launch.first_slot = slots_.size();
     launch.call = c;
     launch.name = &plan().kernels[variant->kernel].name;
-    const int64_t units = variant->tasks.symbol == 0 ? 1 : tables.sizes.at(variant->tasks.symbol);
+    const int64_t units = variant->tasks.symbol == 0 ? 1 : tables.sizes[variant->tasks.symbol];
     launch.tasks = variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
     // Small chunks, so that a thread that is slowed down does not hold the others up.
     launch.chunk = std::max<int64_t>(1, launch.tasks / (8 * pool_.size()));
@@ -139,32 +139,67 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
         case PlanArgument::Kind::kConstants: slots_.push_back(address_of(constants_.data() + a.offset.constant)); break;
         case PlanArgument::Kind::kCache: slots_.push_back(address_of(cache.layer_data(a.index))); break;
         case PlanArgument::Kind::kInput: slots_.push_back(address_of(table_data(a))); break;
-        case PlanArgument::Kind::kSize: slots_.push_back(static_cast<uint64_t>(tables.sizes.at(a.symbol))); break;
+        case PlanArgument::Kind::kSize: slots_.push_back(static_cast<uint64_t>(tables.sizes[a.symbol])); break;
       }
     }
     if (launch.tasks > 0) launches_.push_back(launch);
   }
+  // Launches of one task are run by the thread that comes last to the barrier before them, which saves their own.
+  int64_t serial = 0;
+  for (size_t i = launches_.size(); i-- > 0;) {
+    launches_[i].serial_after = serial;
+    serial = launches_[i].tasks == 1 ? serial + 1 : 0;
+  }
   return {};
 }
 
+void Model::launch_tasks(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const {
+  const MlcKernelArgs args{address_of(slots_.data() + launch.first_slot), address_of(scratch_[static_cast<size_t>(thread)].data())};
+  launch.kernel(&args, begin, end);
+}
+
+void Model::add_time(const Launch& launch, double seconds) {
+  CallTime& time = profile_[launch.call];
+  time.seconds += seconds;
+  time.kernel = *launch.name;
+  ++time.runs;
+}
+
 void Model::work(int64_t thread) {
-  for (size_t i = 0; i < launches_.size(); ++i) {
+  for (size_t i = 0; i < launches_.size();) {
     const Launch& launch = launches_[i];
-    MlcKernelArgs args{address_of(slots_.data() + launch.first_slot), address_of(scratch_[static_cast<size_t>(thread)].data())};
-    const double begin = profiling_ && thread == 0 ? now_seconds() : 0;
+    const double begin = profiling_ ? thread_seconds() : 0;
     std::atomic<int64_t>& next = counters_[i].next;
     while (true) {
       const int64_t first = next.fetch_add(launch.chunk, std::memory_order_relaxed);
       if (first >= launch.tasks) break;
-      launch.kernel(&args, first, std::min(first + launch.chunk, launch.tasks));
+      launch_tasks(launch, thread, first, std::min(first + launch.chunk, launch.tasks));
     }
-    pool_.barrier();
-    if (profiling_ && thread == 0) {
-      CallTime& time = profile_[launch.call];
-      time.seconds += now_seconds() - begin;
-      time.kernel = *launch.name;
-      ++time.runs;
-    }
+    // A profile counts the serial launches to themselves and the wait for the slowest thread to the parallel one.
+    struct Tail {
+      Model* model;
+      size_t first;
+      int64_t thread;
+      double begin;
+    } tail{this, i, thread, begin};
+    pool_.barrier(
+        [](void* context) {
+          const Tail& t = *static_cast<const Tail*>(context);
+          Model& model = *t.model;
+          const Launch& parallel = model.launches_[t.first];
+          double from = t.begin;
+          for (int64_t k = 0; k <= parallel.serial_after; ++k) {
+            const Launch& own = model.launches_[t.first + static_cast<size_t>(k)];
+            if (k > 0) model.launch_tasks(own, t.thread, 0, 1);
+            if (model.profiling_) {
+              const double now = thread_seconds();
+              model.add_time(own, now - from);
+              from = now;
+            }
+          }
+        },
+        &tail);
+    i += 1 + static_cast<size_t>(launch.serial_after);
   }
 }
 

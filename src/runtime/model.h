@@ -18,7 +18,8 @@
 
 namespace mlc::runtime {
 
-// Seconds that a call of the plan took, summed over steps, and how often it ran.
+// Seconds of CPU time that a call of the plan took on the thread that was last to finish it, summed over steps, and how
+// often it ran.
 struct CallTime {
   std::string label;
   std::string kernel;
@@ -52,6 +53,7 @@ class Model {
     size_t first_slot;  // in slots_
     int64_t tasks;
     int64_t chunk;  // tasks that a thread claims at once
+    int64_t serial_after = 0;  // launches of one task that follow
     size_t call;    // of the plan
     const std::string* name;
   };
@@ -63,6 +65,8 @@ class Model {
   Result<void> bind_weights();
   Result<void> prepare(const StepTables& tables, const KvCache& cache);
   void work(int64_t thread);
+  void launch_tasks(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const;
+  void add_time(const Launch& launch, double seconds);
 
   ModelLibrary library_;
   formats::ParameterShards weights_;

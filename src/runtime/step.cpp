@@ -70,6 +70,7 @@ class ItemCutter {
 StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache, std::span<const SequenceTokens> batch, int64_t threads) {
   StepTables t;
   t.groups.resize(plan.cache_groups.size());
+  t.sizes.assign(formats::kFirstCacheSymbol + 4 * plan.cache_groups.size(), 0);
   std::vector<int64_t> first_positions;
   int64_t single_tokens = 0;
   for (const SequenceTokens& s : batch) {

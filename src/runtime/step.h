@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <span>
 #include <vector>
 
@@ -25,7 +24,7 @@ struct SequenceTokens {
 
 struct StepTables {
   // Values of all symbols, by PlanSymbol.
-  std::map<formats::PlanSymbol, int64_t> sizes;
+  std::vector<int64_t> sizes;
   std::vector<int32_t> tokens, positions, lengths, logit_rows;
   struct Group {
     std::vector<int32_t> slots, pages, items, merges;

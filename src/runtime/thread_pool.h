@@ -17,8 +17,9 @@ class ThreadPool {
   int64_t size() const { return size_; }
   // Calls function(context, thread) for thread 0 .. size() - 1, thread 0 on the caller's, and returns when all did.
   void run(void (*function)(void* context, int64_t thread), void* context);
-  // Inside a run: returns when every thread of the pool has called it as often.
-  void barrier();
+  // Inside a run: returns when every thread of the pool has called it as often. The last thread to come calls `last`
+  // before the others go on.
+  void barrier(void (*last)(void* context), void* context);
 
  private:
   struct Workers;

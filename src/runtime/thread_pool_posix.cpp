@@ -102,10 +102,14 @@ void ThreadPool::run(void (*function)(void*, int64_t), void* context) {
   }
 }
 
-void ThreadPool::barrier() {
-  if (size_ == 1) return;
+void ThreadPool::barrier(void (*last)(void*), void* context) {
+  if (size_ == 1) {
+    last(context);
+    return;
+  }
   const uint32_t phase = phase_.load(std::memory_order_relaxed);
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
+    last(context);
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);
     return;

@@ -44,11 +44,11 @@ class Execution {
     tables_ = runtime::make_step_tables(plan_, cache_, batch, 2);
     arena_.assign(static_cast<size_t>(value(plan_.arena_bytes)), std::byte{0});
     for (const formats::PlanCall& call : plan_.calls) {
-      const int64_t rows = tables_.sizes.at(call.symbol);
+      const int64_t rows = tables_.sizes[call.symbol];
       if (rows == 0) continue;
       const auto variant = std::find_if(call.variants.begin(), call.variants.end(), [&](const auto& v) { return rows <= v.max_value; });
       if (variant->kernel == formats::PlanVariant::kNoKernel) continue;
-      const int64_t units = variant->tasks.symbol == 0 ? 1 : tables_.sizes.at(variant->tasks.symbol);
+      const int64_t units = variant->tasks.symbol == 0 ? 1 : tables_.sizes[variant->tasks.symbol];
       Call c{&call, variant->kernel, variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor), {}};
       for (const PlanArgument& a : variant->arguments) c.arguments.push_back(argument(a));
       run(c);
@@ -69,7 +69,7 @@ class Execution {
  private:
   int64_t value(const formats::LinearSize& size) const {
     int64_t sum = size.constant;
-    for (const auto& [symbol, coefficient] : size.terms) sum += coefficient * tables_.sizes.at(symbol);
+    for (const auto& [symbol, coefficient] : size.terms) sum += coefficient * tables_.sizes[symbol];
     return sum;
   }
 
@@ -112,7 +112,7 @@ class Execution {
       }
       case PlanArgument::Kind::kCache: return {writable(cache_.layer_data(a.index), static_cast<size_t>(layer_bytes(a.index))), 0};
       case PlanArgument::Kind::kInput: return {writable(table(a).data(), table(a).size() * 4), 0};
-      case PlanArgument::Kind::kSize: return {{}, tables_.sizes.at(a.symbol)};
+      case PlanArgument::Kind::kSize: return {{}, tables_.sizes[a.symbol]};
     }
     return {};
   }
