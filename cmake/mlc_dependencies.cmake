@@ -47,3 +47,11 @@ if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   add_library(mlc_libmd INTERFACE)
   target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
 endif()
+
+# PCRE2 and utf8proc: the archives, since the released binary depends on libc and libm only.
+find_library(MLC_PCRE2_ARCHIVE libpcre2-8.a REQUIRED)
+add_library(mlc_pcre2 INTERFACE)
+target_link_libraries(mlc_pcre2 INTERFACE ${MLC_PCRE2_ARCHIVE})
+find_library(MLC_UTF8PROC_ARCHIVE libutf8proc.a REQUIRED)
+add_library(mlc_utf8proc INTERFACE)
+target_link_libraries(mlc_utf8proc INTERFACE ${MLC_UTF8PROC_ARCHIVE})

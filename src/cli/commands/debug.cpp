@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/commands/debug_model.h"
 #include "cli/commands/debug_prompt.h"
+#include "cli/commands/debug_tokenize.h"
 #include "support/strings.h"
 #include "support/throw.h"
 
@@ -23,6 +24,8 @@ struct DebugCommand {
 constexpr DebugCommand kDebugCommands[] = {
     {"logits", "token ids to logits", run_debug_logits},
     {"greedy", "token ids to the ids that follow", run_debug_greedy},
+    {"tokenize", "texts to token ids", run_debug_tokenize},
+    {"detokenize", "token ids to texts", run_debug_detokenize},
     {"prompt", "messages and conversation template to a prompt", run_debug_prompt},
 };
 
