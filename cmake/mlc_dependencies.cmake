@@ -48,6 +48,15 @@ if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
 endif()
 
+# libedit: line editing of chat, with what it needs.
+if(MLC_WITH_COMPILER)
+  find_library(MLC_LIBEDIT_ARCHIVE libedit.a REQUIRED)
+  find_library(MLC_LIBTINFO_ARCHIVE libtinfo.a REQUIRED)
+  find_library(MLC_LIBBSD_ARCHIVE libbsd.a REQUIRED)
+  add_library(mlc_libedit INTERFACE)
+  target_link_libraries(mlc_libedit INTERFACE ${MLC_LIBEDIT_ARCHIVE} ${MLC_LIBTINFO_ARCHIVE} ${MLC_LIBBSD_ARCHIVE} mlc_libmd)
+endif()
+
 # PCRE2 and utf8proc: the archives, since the released binary depends on libc and libm only.
 find_library(MLC_PCRE2_ARCHIVE libpcre2-8.a REQUIRED)
 add_library(mlc_pcre2 INTERFACE)

@@ -142,6 +142,17 @@ void ArgumentParser::option(std::string names, int64_t* value, std::string help)
   });
 }
 
+void ArgumentParser::option(std::string names, std::optional<double>* value, std::string help) {
+  State& s = *state_;
+  describe(s.long_names, s.usage, s.rows, names, placeholder(names), std::move(help), false);
+  s.app.add_option_function<std::string>(names, [value, names](const std::string& v) {
+    *value = parse_double(v);
+    if (!value->has_value()) {
+      throw UserError(usage_error(first_long_name(names), cat("is ", v), "a number"));
+    }
+  });
+}
+
 void ArgumentParser::flag(std::string names, bool* value, std::string help) {
   State& s = *state_;
   describe(s.long_names, s.usage, s.rows, names, "", std::move(help), false);

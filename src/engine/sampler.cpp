@@ -2,12 +2,11 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "engine/random.h"
+#include "engine/softmax.h"
 #include "support/strings.h"
 
 // A fused multiply-add rounds once where others round twice.
@@ -17,57 +16,6 @@ namespace mlc::engine {
 namespace {
 
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
-constexpr int kLanes = 4;
-using Floats = float __attribute__((vector_size(4 * kLanes)));
-using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
-
-Floats load(const float* from) {
-  Floats v;
-  std::memcpy(&v, from, sizeof(v));
-  return v;
-}
-
-// Values behind the end count as minus infinity.
-Floats load_some(const float* from, int64_t count) {
-  Floats v;
-  for (int i = 0; i < kLanes; ++i) v[i] = i < count ? from[i] : kLowest;
-  return v;
-}
-
-// e^x for x <= 0, exactly 1 at 0, relative error below 3e-7; 0 below -87 and for NaN. Rounding to
-// an integer by adding 1.5 * 2^23; then a polynomial for 2^f, f in [-0.5, 0.5], whose coefficients
-// are ln(2)^n / n!.
-Floats exp_of_negative(Floats x) {
-  const Floats scaled = x * 1.44269504088896341f;
-  const Floats rounded = (scaled + 12582912.0f) - 12582912.0f;
-  // ln 2 in two parts, the first with few bits, so that the difference is exact.
-  const Floats f = ((x - rounded * 0.693359375f) + rounded * 2.12194440e-4f);
-  Floats p = f * (1.0f / 5040.0f) + (1.0f / 720.0f);
-  p = p * f + (1.0f / 120.0f);
-  p = p * f + (1.0f / 24.0f);
-  p = p * f + (1.0f / 6.0f);
-  p = p * f + 0.5f;
-  p = p * f + 1.0f;
-  p = p * f + 1.0f;
-  const Ints in_range = x >= -87.0f;
-  const Floats safe = std::bit_cast<Floats>(in_range & std::bit_cast<Ints>(rounded));
-  const Ints exponent = (__builtin_convertvector(safe, Ints) + 127) << 23;
-  return std::bit_cast<Floats>(in_range & std::bit_cast<Ints>(p * std::bit_cast<Floats>(exponent)));
-}
-
-// The largest value; NaNs are passed over.
-float largest(std::span<const float> values) {
-  const auto n = static_cast<int64_t>(values.size());
-  Floats best = Floats{} + kLowest;
-  for (int64_t i = 0; i < n; i += kLanes) {
-    const Floats v =
-        i + kLanes <= n ? load(values.data() + i) : load_some(values.data() + i, n - i);
-    best = v > best ? v : best;
-  }
-  float result = kLowest;
-  for (int i = 0; i < kLanes; ++i) result = std::max(result, best[i]);
-  return result;
-}
 
 int32_t first_equal(std::span<const float> values, float value) {
   const auto at = std::find(values.begin(), values.end(), value);
@@ -82,7 +30,13 @@ class Ranking {
   static constexpr float kBucketsPerUnit =
       32;  // the last bucket has all with p < e^-32 of the largest
 
-  // `weights`: e^((logit - largest) / temperature).
+  // `distance`: (largest - logit) / temperature. NaN goes last.
+  static uint16_t bucket(float distance) {
+    const float place = distance * kBucketsPerUnit;
+    return static_cast<uint16_t>(place < kBuckets - 1 ? place : kBuckets - 1);
+  }
+
+  // `weights`: e^-distance.
   Ranking(std::span<const float> logits, std::span<const float> weights,
           std::span<const uint16_t> buckets)
       : logits_(logits), weights_(weights), buckets_(buckets), counts_(kBuckets), sums_(kBuckets) {
@@ -173,23 +127,6 @@ class Ranking {
   int end_ = kBuckets;           // all of the buckets before it are kept
   std::vector<int32_t> border_;  // and these of bucket end_, most probable first
 };
-
-// Sums 8 lanes at a time, then the lanes from first to last: always in the same order.
-double sum_of(std::span<const float> values) {
-  using EightFloats = float __attribute__((vector_size(32)));
-  using Doubles = double __attribute__((vector_size(64)));
-  Doubles lanes = {};
-  size_t i = 0;
-  for (; i + 8 <= values.size(); i += 8) {
-    EightFloats v;
-    std::memcpy(&v, values.data() + i, sizeof(v));
-    lanes += __builtin_convertvector(v, Doubles);
-  }
-  for (; i < values.size(); ++i) lanes[i % 8] += static_cast<double>(values[i]);
-  double sum = 0;
-  for (int lane = 0; lane < 8; ++lane) sum += lanes[lane];
-  return sum;
-}
 
 // The id at which the cumulative sum passes uniform * total. Where rounding leads past the end: the
 // last that has any weight. The largest weight is 1, so there is one.
@@ -308,21 +245,9 @@ int32_t Sampler::sample(std::span<const float> all_logits, const AllowedIds& all
   } else {
     scratch.weights.resize(logits.size());
     scratch.buckets.resize(filters ? logits.size() : 0);
-    for (int64_t i = 0; i < n; i += kLanes) {
-      const int64_t count = std::min<int64_t>(kLanes, n - i);
-      const Floats l =
-          count == kLanes ? load(logits.data() + i) : load_some(logits.data() + i, count);
-      const Floats x = (l - best) * per_unit;
-      const Floats weights = exp_of_negative(x);
-      std::memcpy(scratch.weights.data() + i, &weights, static_cast<size_t>(count) * 4);
-      if (!filters) continue;
-      const Floats place = x * -Ranking::kBucketsPerUnit;
-      constexpr float kLast = Ranking::kBuckets - 1;
-      const Floats bounded = place < kLast ? place : Floats{} + kLast;  // NaN goes last
-      using Shorts = uint16_t __attribute__((vector_size(2 * kLanes)));
-      const Shorts buckets =
-          __builtin_convertvector(__builtin_convertvector(bounded, Ints), Shorts);
-      std::memcpy(scratch.buckets.data() + i, &buckets, static_cast<size_t>(count) * 2);
+    softmax_weights(logits, best, per_unit, scratch.weights);
+    for (size_t i = 0; i < scratch.buckets.size(); ++i) {
+      scratch.buckets[i] = Ranking::bucket((best - logits[i]) * per_unit);
     }
     const double uniform = uniform_draw(options_.seed, static_cast<uint64_t>(generated_));
     if (!filters) {
