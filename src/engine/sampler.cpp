@@ -76,16 +76,20 @@ class Ranking {
   }
 
   // Those that are kept, by id.
-  void collect(float least_weight, std::vector<std::pair<int32_t, float>>& kept) const {
+  void collect(float least_weight, std::vector<std::pair<int32_t, float>>& kept) {
     kept.clear();
+    std::sort(border_.begin(), border_.end());
+    auto border = border_.begin();
     for (size_t i = 0; i < buckets_.size(); ++i) {
-      if (buckets_[i] < end_ && weights_[i] >= least_weight && weights_[i] > 0)
+      bool is_kept = buckets_[i] < end_;
+      if (border != border_.end() && static_cast<size_t>(*border) == i) {
+        is_kept = true;
+        ++border;
+      }
+      if (is_kept && weights_[i] >= least_weight && weights_[i] > 0) {
         kept.emplace_back(static_cast<int32_t>(i), weights_[i]);
+      }
     }
-    for (const int32_t id : border_) {
-      if (weight(id) >= least_weight && weight(id) > 0) kept.emplace_back(id, weight(id));
-    }
-    std::sort(kept.begin(), kept.end());
   }
 
  private:
