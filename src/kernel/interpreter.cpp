@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/interpreter.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <map>
+#include <unordered_map>
 
 #include "kernel/text.h"
 #include "support/half.h"
@@ -14,10 +15,43 @@
 namespace mlc::kernel {
 namespace {
 
+// The lanes of a value; up to 64 of them without an allocation, for values are made by the million.
+class Lanes {
+ public:
+  Lanes() = default;
+  Lanes(std::initializer_list<uint64_t> list) {
+    for (const uint64_t lane : list) push_back(lane);
+  }
+  void push_back(uint64_t lane) {
+    if (size_ < kInline) {
+      few_[size_] = lane;
+    } else {
+      if (size_ == kInline) many_.assign(few_, few_ + kInline);
+      many_.push_back(lane);
+    }
+    ++size_;
+  }
+  Lanes(const Lanes& other) { *this = other; }
+  Lanes& operator=(const Lanes& other) {
+    size_ = other.size_;
+    many_ = other.many_;
+    std::copy_n(other.few_, std::min(size_, kInline), few_);
+    return *this;
+  }
+  uint64_t operator[](size_t i) const { return size_ > kInline ? many_[i] : few_[i]; }
+  size_t size() const { return size_; }
+
+ private:
+  static constexpr size_t kInline = 64;
+  size_t size_ = 0;
+  uint64_t few_[kInline];
+  std::vector<uint64_t> many_;
+};
+
 // A value: the bits of each lane, zero-extended; integers are kept sign- or zero-extended to 64 bits.
 struct Value {
   Type type;
-  std::vector<uint64_t> lanes;
+  Lanes lanes;
 };
 
 float as_f32(uint64_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits)); }
@@ -294,7 +328,8 @@ class Interpreter {
   Value bitcast(const Value& a, Type type) {
     std::vector<std::byte> bytes;
     const auto from = static_cast<size_t>(dtype_bytes(a.type.dtype));
-    for (const uint64_t lane : a.lanes) {
+    for (size_t i = 0; i < a.lanes.size(); ++i) {
+      const uint64_t lane = a.lanes[i];
       const auto* p = reinterpret_cast<const std::byte*>(&lane);
       bytes.insert(bytes.end(), p, p + from);
     }
@@ -311,8 +346,8 @@ class Interpreter {
   Value eval(const Expr& e) {
     const ExprNode& node = *e;
     if (node.kind == ExprKind::kVar) return vars_.at(node.var.get());
-    std::vector<Value> operands;
-    for (const Expr& operand : node.operands) operands.push_back(eval(operand));
+    Value operands[3];
+    for (size_t i = 0; i < node.operands.size(); ++i) operands[i] = eval(node.operands[i]);
     Value result{node.type, {}};
     const auto lane_of = [&](size_t operand, int lane) {
       return operands[operand].lanes[static_cast<size_t>(lane)];
@@ -393,8 +428,8 @@ class Interpreter {
   }
 
   const Kernel& kernel_;
-  std::map<const Buffer*, std::span<std::byte>> memory_;
-  std::map<const Var*, Value> vars_;
+  std::unordered_map<const Buffer*, std::span<std::byte>> memory_;
+  std::unordered_map<const Var*, Value> vars_;
   int64_t begin_ = 0;
   int64_t end_ = 0;
 };

@@ -25,6 +25,20 @@ const Width* choose(std::initializer_list<Width> widths, int64_t register_bytes,
   return nullptr;
 }
 
+// Lane i of the result is the sum of lanes 2 i and 2 i + 1; of two lanes it is a scalar.
+llvm::Value* sum_of_pairs(llvm::IRBuilder<>& b, llvm::Value* v) {
+  if (lanes_of(v) == 2) {
+    return b.CreateAdd(b.CreateExtractElement(v, uint64_t{0}), b.CreateExtractElement(v, uint64_t{1}));
+  }
+  std::vector<int> even;
+  std::vector<int> odd;
+  for (int i = 0; i < lanes_of(v); i += 2) {
+    even.push_back(i);
+    odd.push_back(i + 1);
+  }
+  return b.CreateAdd(b.CreateShuffleVector(v, even), b.CreateShuffleVector(v, odd));
+}
+
 }  // namespace
 
 llvm::Value* VectorPieces::slice(llvm::IRBuilder<>& b, llvm::Value* vector, int begin, int lanes) {
@@ -84,9 +98,7 @@ llvm::Value* DotProducts::dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b)
     }
     return VectorPieces::join(b_, pieces);
   }
-  llvm::Value* sum = pair_sum(dot2(a, b));
-  if (lanes == 1) sum = b_.CreateBitCast(sum, acc->getType());
-  return b_.CreateAdd(acc, sum);
+  return b_.CreateAdd(acc, pair_sum(dot2(a, b)));
 }
 
 llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
@@ -109,13 +121,7 @@ llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
   }
   auto* const i16 = llvm::FixedVectorType::get(b_.getInt16Ty(), static_cast<unsigned>(bytes));
   llvm::Value* product = b_.CreateMul(b_.CreateZExt(a, i16), b_.CreateSExt(b, i16));
-  std::vector<int> even;
-  std::vector<int> odd;
-  for (int i = 0; i < bytes; i += 2) {
-    even.push_back(i);
-    odd.push_back(i + 1);
-  }
-  return b_.CreateAdd(b_.CreateShuffleVector(product, even), b_.CreateShuffleVector(product, odd));
+  return sum_of_pairs(b_, product);
 }
 
 llvm::Value* DotProducts::pair_sum(llvm::Value* a) {
@@ -138,15 +144,8 @@ llvm::Value* DotProducts::pair_sum(llvm::Value* a) {
       return VectorPieces::join(b_, pieces);
     }
   }
-  auto* const i32 = llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes));
-  llvm::Value* wide = b_.CreateSExt(a, i32);
-  std::vector<int> even;
-  std::vector<int> odd;
-  for (int i = 0; i < lanes; i += 2) {
-    even.push_back(i);
-    odd.push_back(i + 1);
-  }
-  return b_.CreateAdd(b_.CreateShuffleVector(wide, even), b_.CreateShuffleVector(wide, odd));
+  llvm::Value* wide = b_.CreateSExt(a, llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes)));
+  return sum_of_pairs(b_, wide);
 }
 
 }  // namespace mlc::codegen

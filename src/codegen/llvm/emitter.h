@@ -77,6 +77,7 @@ class ExprEmitter {
   llvm::Value* emit_infix(const kernel::ExprNode& node);
   llvm::Value* emit_cast(const kernel::ExprNode& node);
   llvm::Value* emit_fma(kernel::Type type, llvm::Value* a, llvm::Value* b, llvm::Value* c);
+  llvm::Function* emulated_fma(llvm::Type* type);
   llvm::Value* emit_round(llvm::Value* a);
   llvm::Value* emit_shuffle(const kernel::ExprNode& node);
   llvm::Value* address(const kernel::Buffer& buffer, llvm::Value* index);

@@ -226,8 +226,34 @@ llvm::Value* ExprEmitter::emit_fma(kernel::Type type, llvm::Value* a, llvm::Valu
     MLC_CHECK(target_.has_fma()) << "f64 fma without an instruction";
     return b_.CreateIntrinsic(llvm::Intrinsic::fma, {a->getType()}, {a, b, c});
   }
-  llvm::Type* f64 = element_like(a->getType(), b_.getDoubleTy());
-  llvm::Type* i64 = element_like(a->getType(), b_.getInt64Ty());
+  llvm::CallInst* call = b_.CreateCall(emulated_fma(a->getType()), {a, b, c});
+  call->setCallingConv(llvm::CallingConv::Fast);
+  return call;
+}
+
+// One function for each vector length: inlined everywhere, its hundred instructions would make code that takes a minute
+// to compile.
+llvm::Function* ExprEmitter::emulated_fma(llvm::Type* type) {
+  llvm::Function* caller = b_.GetInsertBlock()->getParent();
+  llvm::Module& module = *caller->getParent();
+  auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
+  const std::string name = "mlc_fma_" + std::to_string(vector == nullptr ? 1 : vector->getNumElements());
+  if (llvm::Function* known = module.getFunction(name)) return known;
+  auto* function = llvm::Function::Create(llvm::FunctionType::get(type, {type, type, type}, false),
+                                          llvm::GlobalValue::InternalLinkage, name, module);
+  function->copyAttributesFrom(caller);
+  function->setVisibility(llvm::GlobalValue::DefaultVisibility);
+  function->setLinkage(llvm::GlobalValue::InternalLinkage);
+  function->setCallingConv(llvm::CallingConv::Fast);
+  function->addFnAttr(llvm::Attribute::NoInline);
+  function->setDoesNotAccessMemory();
+  const llvm::IRBuilderBase::InsertPointGuard guard(b_);
+  b_.SetInsertPoint(llvm::BasicBlock::Create(b_.getContext(), "entry", function));
+  llvm::Value* a = function->getArg(0);
+  llvm::Value* b = function->getArg(1);
+  llvm::Value* c = function->getArg(2);
+  llvm::Type* f64 = element_like(type, b_.getDoubleTy());
+  llvm::Type* i64 = element_like(type, b_.getInt64Ty());
   llvm::Value* p = b_.CreateFMul(b_.CreateFPExt(a, f64), b_.CreateFPExt(b, f64));
   llvm::Value* x = b_.CreateFPExt(c, f64);
   llvm::Value* sum = b_.CreateFAdd(p, x);
@@ -245,7 +271,8 @@ llvm::Value* ExprEmitter::emit_fma(kernel::Type type, llvm::Value* a, llvm::Valu
                                          b_.CreateFCmpOGT(sum, llvm::ConstantFP::get(f64, 0.0)));
   llvm::Value* stepped = b_.CreateSelect(outward, b_.CreateAdd(bits, one), b_.CreateSub(bits, one));
   llvm::Value* odd = b_.CreateSelect(b_.CreateAnd(even, inexact), stepped, bits);
-  return b_.CreateFPTrunc(b_.CreateBitCast(odd, f64), a->getType());
+  b_.CreateRet(b_.CreateFPTrunc(b_.CreateBitCast(odd, f64), type));
+  return function;
 }
 
 llvm::Value* ExprEmitter::emit_round(llvm::Value* a) {

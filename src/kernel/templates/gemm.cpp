@@ -247,7 +247,7 @@ class Gemm {
   }
 
   void unpack_columns(const Expr& n, const Expr& column, int lanes) {
-    const int64_t groups = weights_->layout().groups(m_.k);
+    const int64_t groups = m_.x_type.grouped->groups(m_.k);
     b_.serial("g", sizes_.steps * 8, [&](const Expr& group) {
       const Expr chain = b_.let("chain", group % 8);
       const Expr step = b_.let("step", group / 8);

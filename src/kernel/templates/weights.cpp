@@ -83,6 +83,10 @@ Expr WeightReader::awq_nibbles(KernelBuilder& b, const BufferRef& words, const E
   return shift_right(spread, vector_constant(DType::kU32, shifts)) & 15;
 }
 
+Expr WeightReader::scale_group(const Expr& group) const {
+  return group / (layout_->group_size / graph::activations_for(*layout_).group_size);
+}
+
 Expr WeightReader::stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
   return b.let("zeros", cast(DType::kI32, awq_nibbles(b, zeros_, group * (n_ / 8), row, lanes)));
 }
@@ -90,7 +94,7 @@ Expr WeightReader::stored_zeros(KernelBuilder& b, const Expr& row, const Expr& g
 Expr WeightReader::decode_column(KernelBuilder& b, const Expr& row, const Expr& base, int64_t offset, int lanes) const {
   const graph::BitLayout& l = *layout_;
   const Expr group = b.let("group", base / l.group_size + offset / l.group_size);
-  const Expr scales = group_scales(b, row, group, lanes);
+  const Expr scales = scales_of(b, row, group, lanes);
   Expr codes;
   Expr zero;
   if (l.order == WordOrder::kAwq) {
@@ -178,10 +182,11 @@ std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, c
     return codes;
   }
   // AWQ: four columns of k side by side, one byte each.
-  for (int quad = 0; quad < l.group_size / 4; ++quad) {
+  const graph::GroupedInt8 grouped = graph::activations_for(l);
+  for (int quad = 0; quad < grouped.quads(); ++quad) {
     std::vector<Expr> columns;
     for (int i = 0; i < 4; ++i) {
-      const Expr at_row = (group * l.group_size + (4 * quad + i)) * (n_ / 8);
+      const Expr at_row = (group * grouped.group_size + (4 * quad + i)) * (n_ / 8);
       const Expr nibbles = b.let("codes", awq_nibbles(b, words_, at_row, row, lanes));
       columns.push_back(i == 0 ? nibbles : shift_left(nibbles, constant(nibbles->type, 8 * i)));
     }
@@ -190,13 +195,17 @@ std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, c
   return codes;
 }
 
-Expr WeightReader::group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+Expr WeightReader::scales_of(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
   return b.let("scales", cast(DType::kF32, load(scales_, group * n_ + row, lanes)));
+}
+
+Expr WeightReader::group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+  return scales_of(b, row, scale_group(group), lanes);
 }
 
 Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr& group, const Expr& sums) const {
   if (layout_->stored_zeros) {
-    const Expr zero = stored_zeros(b, row, group, sums->type.lanes);
+    const Expr zero = stored_zeros(b, row, scale_group(group), sums->type.lanes);
     return zeros(DType::kI32, zero->type.lanes) - zero * sums;
   }
   // -(2^(bits - 1) - 1) times the sum, without a multiplication.

@@ -34,8 +34,8 @@ class WeightReader {
   std::vector<Expr> block_codes(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
   // The scales of these groups, f32 x 8, zeros for missing ones.
   Expr block_scales(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
-  // Other orders: the codes of quad `quad` of `group` for `lanes` rows from `row`, u8 of 4 * lanes bytes. All quads of
-  // a group, in their order.
+  // Other orders: the codes of all quads of the activations' group `group` for `lanes` rows from `row`, each u8 of
+  // 4 * lanes bytes.
   std::vector<Expr> group_codes(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
   Expr group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // f32
   // By rows: scale of (row, group), f32.
@@ -50,6 +50,9 @@ class WeightReader {
   void prefetch_row(KernelBuilder& b, const Expr& row, const Expr& block) const;
 
  private:
+  // The weights' group that an activations' group lies in.
+  Expr scale_group(const Expr& group) const;
+  Expr scales_of(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
   Expr stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // i32
   Expr awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row, const Expr& row, int lanes) const;
 
