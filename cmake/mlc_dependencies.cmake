@@ -25,9 +25,9 @@ if(MLC_WITH_LLVM)
   add_library(mlc_llvm INTERFACE)
   add_library(mlc_lld INTERFACE)
   if(MLC_STATIC_LLVM)
-    find_program(LLVM_CONFIG llvm-config-19 REQUIRED)
+    find_program(MLC_LLVM_CONFIG llvm-config-19 REQUIRED)
     execute_process(
-      COMMAND ${LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
+      COMMAND ${MLC_LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
       OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
     separate_arguments(llvm_archives)
     # Polly registers itself with the pass builder; its archives come with another package and are not used.
