@@ -166,12 +166,12 @@ std::string ArgumentParser::State::help() const {
   std::string text;
   for (const std::string& part : usage) {
     if (line.size() + part.size() + 1 > 100 && line != head) {
-      text += line + "\n";
+      text += line.substr(0, line.size() - 1) + "\n";
       line = std::string(head.size(), ' ');
     }
     line += part + " ";
   }
-  text += line.substr(0, line.size() - 1) + "\n\n" + summary + "\n\n";
+  text += line.substr(0, line.size() - 1) + "\n\n" + wrapped(summary, 0, 100) + "\n\n";
   for (const auto& [name, explanation] : rows) {
     text += "  " + name;
     const size_t column = 28;
