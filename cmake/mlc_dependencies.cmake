@@ -25,9 +25,9 @@ if(MLC_WITH_LLVM)
   add_library(mlc_llvm INTERFACE)
   add_library(mlc_lld INTERFACE)
   if(MLC_STATIC_LLVM)
-    find_program(LLVM_CONFIG llvm-config-19 REQUIRED)
+    find_program(MLC_LLVM_CONFIG llvm-config-19 REQUIRED)
     execute_process(
-      COMMAND ${LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
+      COMMAND ${MLC_LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
       OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
     separate_arguments(llvm_archives)
     # Polly registers itself with the pass builder; its archives come with another package and are not used.
@@ -46,6 +46,15 @@ if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_library(MLC_LIBMD_ARCHIVE libmd.a REQUIRED)
   add_library(mlc_libmd INTERFACE)
   target_link_libraries(mlc_libmd INTERFACE ${MLC_LIBMD_ARCHIVE})
+endif()
+
+# libedit: line editing of chat, with what it needs.
+if(MLC_WITH_COMPILER)
+  find_library(MLC_LIBEDIT_ARCHIVE libedit.a REQUIRED)
+  find_library(MLC_LIBTINFO_ARCHIVE libtinfo.a REQUIRED)
+  find_library(MLC_LIBBSD_ARCHIVE libbsd.a REQUIRED)
+  add_library(mlc_libedit INTERFACE)
+  target_link_libraries(mlc_libedit INTERFACE ${MLC_LIBEDIT_ARCHIVE} ${MLC_LIBTINFO_ARCHIVE} ${MLC_LIBBSD_ARCHIVE} mlc_libmd)
 endif()
 
 # PCRE2 and utf8proc: the archives, since the released binary depends on libc and libm only.

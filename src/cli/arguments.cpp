@@ -142,6 +142,17 @@ void ArgumentParser::option(std::string names, int64_t* value, std::string help)
   });
 }
 
+void ArgumentParser::option(std::string names, std::optional<double>* value, std::string help) {
+  State& s = *state_;
+  describe(s.long_names, s.usage, s.rows, names, placeholder(names), std::move(help), false);
+  s.app.add_option_function<std::string>(names, [value, names](const std::string& v) {
+    *value = parse_double(v);
+    if (!value->has_value()) {
+      throw UserError(usage_error(first_long_name(names), cat("is ", v), "a number"));
+    }
+  });
+}
+
 void ArgumentParser::flag(std::string names, bool* value, std::string help) {
   State& s = *state_;
   describe(s.long_names, s.usage, s.rows, names, "", std::move(help), false);
@@ -155,12 +166,12 @@ std::string ArgumentParser::State::help() const {
   std::string text;
   for (const std::string& part : usage) {
     if (line.size() + part.size() + 1 > 100 && line != head) {
-      text += line + "\n";
+      text += line.substr(0, line.size() - 1) + "\n";
       line = std::string(head.size(), ' ');
     }
     line += part + " ";
   }
-  text += line.substr(0, line.size() - 1) + "\n\n" + summary + "\n\n";
+  text += line.substr(0, line.size() - 1) + "\n\n" + wrapped(summary, 0, 100) + "\n\n";
   for (const auto& [name, explanation] : rows) {
     text += "  " + name;
     const size_t column = 28;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The options of one command, with argparse's manners: unambiguous prefixes of long options, --flag=value,
-// errors that end the program with status 2. The only file that knows the parsing library is arguments.cpp.
+// The options of one command, with argparse's manners: unambiguous prefixes of long options,
+// --flag=value, errors that end the program with status 2. The only file that knows the parsing
+// library is arguments.cpp.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,11 @@ class ArgumentParser {
   void option(std::string names, std::optional<std::string>* value, std::string help);
   void option(std::string names, std::optional<int64_t>* value, std::string help);
   void option(std::string names, int64_t* value, std::string help);
+  void option(std::string names, std::optional<double>* value, std::string help);
   void flag(std::string names, bool* value, std::string help);
 
-  // False when help was asked for and printed: the command has nothing to do. Throws UserError of kind kUsage.
+  // False when help was asked for and printed: the command has nothing to do. Throws UserError of
+  // kind kUsage.
   [[nodiscard]] bool parse(std::span<const std::string> arguments);
 
  private:

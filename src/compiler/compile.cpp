@@ -71,8 +71,10 @@ Json metadata(const formats::ChatConfig& config, const graph::Graph& graph, cons
   const formats::PlanCacheGroup& first = plan.cache_groups.at(0);
   cache.set("num_hidden_layers", plan.cache_layers);
   int64_t heads = 0;
+  int64_t rope_switch_length = 0;  // keys of shorter prompts cannot be used for longer ones
   for (const graph::Node& node : graph.nodes) {
     if (node.op == graph::Op::kAttention) heads = node.attrs.int_of(graph::Attr::kHeads);
+    if (node.attrs.find(graph::Attr::kSwitchLength) != nullptr) rope_switch_length = node.attrs.int_of(graph::Attr::kSwitchLength);
   }
   cache.set("num_attention_heads", heads);
   cache.set("num_key_value_heads", first.kv_heads);
@@ -95,6 +97,7 @@ Json metadata(const formats::ChatConfig& config, const graph::Graph& graph, cons
   const Json* batch = config.model_config.find("max_batch_size");
   m.set("max_batch_size", batch == nullptr ? Json(1) : *batch);
   m.set("active_vocab_size", config.active_vocab_size);
+  if (rope_switch_length > 0) m.set("rope_switch_length", rope_switch_length);
   m.set("model_task", config.model_task);
   m.set("embedding_metadata", config.embedding_metadata);
   m.set("params", params);

@@ -7,57 +7,107 @@
 #include "support/strings.h"
 
 namespace mlc::engine {
+namespace {
+
+// Room where neither the library nor the user bounds a sequence.
+constexpr int64_t kTokensWithoutLimit = 1 << 17;
+// A larger chunk makes the arena larger and nothing faster.
+constexpr int64_t kMaxChunkTokens = 512;
+
+bool forgets_old_positions(const formats::Plan& plan) {
+  return std::all_of(plan.cache_groups.begin(), plan.cache_groups.end(),
+                     [](const formats::PlanCacheGroup& g) {
+                       return g.kind == formats::PlanCacheGroup::Kind::kWindow;
+                     });
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   MLC_ASSIGN_OR_RETURN(runtime::ModelLibrary library, runtime::ModelLibrary::open(options.library));
-  MLC_ASSIGN_OR_RETURN(formats::ParameterShards shards, formats::ParameterShards::open(options.model_directory));
+  MLC_ASSIGN_OR_RETURN(formats::ParameterShards shards,
+                       formats::ParameterShards::open(options.model_directory));
   if (options.verify) MLC_RETURN_IF_ERROR(formats::verify_md5(shards));
-  const auto setting = [&](const char* key) -> int64_t {
+  return create(std::move(library), std::move(shards), options);
+}
+
+Result<std::unique_ptr<Session>> Session::create(runtime::ModelLibrary library,
+                                                 formats::ParameterShards shards,
+                                                 const SessionOptions& options) {
+  const auto setting = [&](const char* key, int64_t absent) -> int64_t {
     const Json* value = library.metadata().find(key);
-    return value != nullptr && value->is_int() ? value->as_int() : -1;
+    return value != nullptr && value->is_int() && value->as_int() > 0 ? value->as_int() : absent;
   };
   std::unique_ptr<Session> session(new Session());
-  const int64_t context = setting("context_window_size");
-  session->max_tokens_ = options.max_tokens > 0 ? options.max_tokens : context > 0 ? context : 1 << 17;
-  const int64_t chunk = setting("prefill_chunk_size");
-  session->chunk_tokens_ = options.chunk_tokens > 0 ? options.chunk_tokens : std::clamp<int64_t>(chunk, 1, 512);
+  int64_t context = setting("context_window_size", INT32_MAX);  // positions are int32
+  if (options.context_tokens > 0) context = std::min(context, options.context_tokens);
+  session->max_tokens_ =
+      options.max_tokens > 0 ? options.max_tokens : std::min(context, kTokensWithoutLimit);
+  // Where all layers forget old positions a sequence may be longer than the cache.
+  session->context_tokens_ =
+      forgets_old_positions(library.plan()) ? context : std::min(context, session->max_tokens_);
+  const int64_t chunk = setting("prefill_chunk_size", kMaxChunkTokens);
+  session->chunk_tokens_ =
+      std::min({options.chunk_tokens > 0 ? options.chunk_tokens : chunk, chunk, kMaxChunkTokens});
+  session->rope_switch_length_ = setting("rope_switch_length", 0);
   const int64_t threads = options.threads > 0 ? options.threads : physical_cores();
-  MLC_ASSIGN_OR_RETURN(session->model_, runtime::Model::create(std::move(library), std::move(shards), threads));
-  MLC_ASSIGN_OR_RETURN(session->cache_, runtime::KvCache::create(session->model_->plan(), session->max_tokens_));
+  MLC_ASSIGN_OR_RETURN(session->model_,
+                       runtime::Model::create(std::move(library), std::move(shards), threads));
+  MLC_ASSIGN_OR_RETURN(session->cache_,
+                       runtime::KvCache::create(session->model_->plan(), session->max_tokens_));
   return session;
 }
 
 Result<void> Session::check_tokens(std::span<const int32_t> tokens) const {
   for (const int32_t token : tokens) {
     if (token < 0 || token >= vocab_size()) {
-      return user_error("tokens", cat("hold the id ", token), cat("ids from 0 to ", vocab_size() - 1));
+      return user_error("tokens", cat("hold the id ", token),
+                        cat("ids from 0 to ", vocab_size() - 1));
     }
   }
   return {};
+}
+
+void Session::take_back(std::span<const runtime::SequenceTokens> batch) {
+  for (const runtime::SequenceTokens& s : batch) {
+    cache_.truncate(s.sequence, cache_.length(s.sequence) - static_cast<int64_t>(s.tokens.size()));
+  }
 }
 
 Result<std::span<const float>> Session::step(std::span<const runtime::SequenceTokens> batch) {
   for (const runtime::SequenceTokens& s : batch) MLC_RETURN_IF_ERROR(check_tokens(s.tokens));
   for (size_t i = 0; i < batch.size(); ++i) {
     if (cache_.extend(batch[i].sequence, static_cast<int64_t>(batch[i].tokens.size()))) continue;
-    for (size_t j = 0; j < i; ++j) {  // nothing changed
-      cache_.truncate(batch[j].sequence, cache_.length(batch[j].sequence) - static_cast<int64_t>(batch[j].tokens.size()));
-    }
-    return user_error("KV cache", cat("has no room for ", batch[i].tokens.size(), " more tokens after ", cache_.length(batch[i].sequence)),
-                      cat("at most ", max_tokens_, " tokens"), "use a larger context_window_size or a shorter text");
+    take_back(batch.first(i));
+    return user_error("KV cache",
+                      cat("has no room for ", batch[i].tokens.size(), " more tokens after ",
+                          cache_.length(batch[i].sequence)),
+                      cat("at most ", max_tokens_, " tokens"),
+                      "use a larger context_window_size or a shorter text");
   }
-  MLC_ASSIGN_OR_RETURN(const std::span<const float> logits, model_->run(cache_, batch));
+  return step_extended(batch);
+}
+
+Result<std::span<const float>> Session::step_extended(
+    std::span<const runtime::SequenceTokens> batch) {
+  const Result<std::span<const float>> logits = model_->run(cache_, batch);
+  if (!logits.ok()) {
+    take_back(batch);
+    return logits;
+  }
   for (const runtime::SequenceTokens& s : batch) cache_.release_unseen(s.sequence);
   return logits;
 }
 
-Result<void> Session::feed(runtime::SequenceId sequence, std::span<const int32_t> tokens, int64_t known_length, runtime::WantedLogits wanted,
+Result<void> Session::feed(runtime::SequenceId sequence, std::span<const int32_t> tokens,
+                           int64_t known_length, runtime::WantedLogits wanted,
                            const std::function<void(std::span<const float>)>& row) {
   for (size_t done = 0; done < tokens.size();) {
     const size_t count = std::min(tokens.size() - done, static_cast<size_t>(chunk_tokens_));
     const bool last = done + count == tokens.size();
     runtime::SequenceTokens batch{sequence, tokens.subspan(done, count), known_length, wanted};
-    if (wanted == runtime::WantedLogits::kLast && !last) batch.logits = runtime::WantedLogits::kNone;
+    if (wanted == runtime::WantedLogits::kLast && !last)
+      batch.logits = runtime::WantedLogits::kNone;
     MLC_ASSIGN_OR_RETURN(const std::span<const float> logits, step({&batch, 1}));
     const auto vocab = static_cast<size_t>(vocab_size());
     for (size_t r = 0; r < logits.size() / vocab; ++r) row(logits.subspan(r * vocab, vocab));

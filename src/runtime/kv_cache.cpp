@@ -9,7 +9,7 @@
 namespace mlc::runtime {
 namespace {
 
-int64_t pages_for(int64_t positions, int64_t page_tokens) { return (positions + page_tokens - 1) / page_tokens; }
+int64_t pages_of(int64_t positions, int64_t page_tokens) { return (positions + page_tokens - 1) / page_tokens; }
 
 }  // namespace
 
@@ -19,7 +19,7 @@ Result<KvCache> KvCache::create(const formats::Plan& plan, int64_t max_tokens) {
   for (const formats::PlanCacheGroup& g : plan.cache_groups) {
     Group group;
     group.plan = g;
-    group.pages = pages_for(max_tokens, g.page_tokens) + 1;
+    group.pages = pages_of(max_tokens, g.page_tokens) + 1;
     const int64_t layer_bytes = group.pages * g.page_bytes;
     MLC_ASSIGN_OR_RETURN(group.memory, Memory::reserve(layer_bytes * static_cast<int64_t>(g.layers.size())));
     for (size_t i = 0; i < g.layers.size(); ++i) {
@@ -50,6 +50,12 @@ int32_t KvCache::take_page(Group& group) {
   }
   group.touched[static_cast<size_t>(page)] = true;
   return page;
+}
+
+void KvCache::copy_page(Group& group, int32_t from, int32_t to) {
+  for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
+    std::memcpy(page_data(group, layer, to), page_data(group, layer, from), static_cast<size_t>(group.plan.page_bytes));
+  }
 }
 
 void KvCache::drop_page(Group& group, int32_t page) {
@@ -86,9 +92,7 @@ std::optional<SequenceId> KvCache::fork(SequenceId parent_id, int64_t length) {
     if (length % group.plan.page_tokens != 0) {
       const int32_t from = parent.pages[g][static_cast<size_t>(whole)];
       const int32_t to = take_page(group);
-      for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
-        std::memcpy(page_data(group, layer, to), page_data(group, layer, from), static_cast<size_t>(group.plan.page_bytes));
-      }
+      copy_page(group, from, to);
       child.pages[g].push_back(to);
     }
   }
@@ -105,18 +109,50 @@ void KvCache::remove(SequenceId id) {
 
 int64_t KvCache::length(SequenceId sequence) const { return sequences_.at(sequence).length; }
 
+int64_t KvCache::shared_tail(const Group& group, const Sequence& sequence, size_t g) {
+  if (sequence.length % group.plan.page_tokens == 0) return -1;
+  const int64_t tail = sequence.length / group.plan.page_tokens;
+  return group.count[static_cast<size_t>(sequence.pages[g][static_cast<size_t>(tail)])] > 1 ? tail : -1;
+}
+
 bool KvCache::extend(SequenceId id, int64_t tokens) {
   Sequence& sequence = sequences_.at(id);
   const auto missing = [&](size_t g) {
-    return pages_for(sequence.length + tokens, groups_[g].plan.page_tokens) - static_cast<int64_t>(sequence.pages[g].size());
+    return pages_of(sequence.length + tokens, groups_[g].plan.page_tokens) - static_cast<int64_t>(sequence.pages[g].size());
   };
   for (size_t g = 0; g < groups_.size(); ++g) {
-    if (missing(g) > static_cast<int64_t>(groups_[g].free.size())) return false;
+    const int64_t copies = shared_tail(groups_[g], sequence, g) >= 0 ? 1 : 0;
+    if (missing(g) + copies > static_cast<int64_t>(groups_[g].free.size())) return false;
   }
   for (size_t g = 0; g < groups_.size(); ++g) {
+    if (const int64_t tail = shared_tail(groups_[g], sequence, g); tail >= 0) {
+      int32_t& page = sequence.pages[g][static_cast<size_t>(tail)];
+      const int32_t own = take_page(groups_[g]);
+      copy_page(groups_[g], page, own);
+      drop_page(groups_[g], page);
+      page = own;
+    }
     for (int64_t n = missing(g); n > 0; --n) sequence.pages[g].push_back(take_page(groups_[g]));
   }
   sequence.length += tokens;
+  return true;
+}
+
+bool KvCache::holds_prefix(SequenceId id, int64_t length) const {
+  const Sequence& sequence = sequences_.at(id);
+  if (length > sequence.length) return false;
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    const formats::PlanCacheGroup& plan = groups_[g].plan;
+    const int64_t pages_per_block = plan.block_tokens / plan.page_tokens;
+    const int64_t first = first_block(plan, length);
+    const auto held = [&](int64_t page) { return sequence.pages[g][static_cast<size_t>(page)] != 0; };
+    for (int64_t page = 0; page < sink_blocks(plan, first) * pages_per_block; ++page) {
+      if (!held(page)) return false;
+    }
+    for (int64_t page = first * pages_per_block; page < pages_of(length, plan.page_tokens); ++page) {
+      if (!held(page)) return false;
+    }
+  }
   return true;
 }
 
@@ -124,7 +160,7 @@ void KvCache::truncate(SequenceId id, int64_t length) {
   Sequence& sequence = sequences_.at(id);
   MLC_CHECK(length <= sequence.length) << length << " of " << sequence.length;
   for (size_t g = 0; g < groups_.size(); ++g) {
-    const auto keep = static_cast<size_t>(pages_for(length, groups_[g].plan.page_tokens));
+    const auto keep = static_cast<size_t>(pages_of(length, groups_[g].plan.page_tokens));
     while (sequence.pages[g].size() > keep) {
       drop_page(groups_[g], sequence.pages[g].back());
       sequence.pages[g].pop_back();
@@ -162,6 +198,16 @@ void KvCache::release_unseen(SequenceId id) {
 
 std::span<const int32_t> KvCache::pages(SequenceId sequence, int group) const {
   return sequences_.at(sequence).pages[static_cast<size_t>(group)];
+}
+
+int64_t KvCache::pages_for(int g, int64_t length, int64_t step_tokens) const {
+  const formats::PlanCacheGroup& plan = group(g);
+  int64_t positions = length;
+  if (plan.kind == formats::PlanCacheGroup::Kind::kWindow) {
+    // A step is written before what it leaves behind is given back; blocks are given back whole.
+    positions = std::min(length, plan.window + step_tokens + 2 * plan.block_tokens);
+  }
+  return pages_of(positions, plan.page_tokens);
 }
 
 int64_t KvCache::bytes_per_token() const {

@@ -32,8 +32,11 @@ class KvCache {
   int64_t length(SequenceId sequence) const;
   bool contains(SequenceId sequence) const { return sequences_.count(sequence) > 0; }
 
-  // Makes room for `tokens` more positions; false where pages are short, and then nothing changed.
+  // Makes room for `tokens` more positions; false where pages are short, and then nothing changed. A last page that is
+  // shared and partly filled is copied first.
   bool extend(SequenceId sequence, int64_t tokens);
+  // True if a sequence that ends at `length` could go on: what later queries see behind it has not been given back.
+  bool holds_prefix(SequenceId sequence, int64_t length) const;
   // Forgets positions from `length` on.
   void truncate(SequenceId sequence, int64_t length);
   // Gives back pages whose positions no later query sees (windows).
@@ -50,6 +53,8 @@ class KvCache {
   static int64_t first_block(const formats::PlanCacheGroup& group, int64_t position);
   static int64_t sink_blocks(const formats::PlanCacheGroup& group, int64_t first_block);
   int64_t bytes_per_token() const;
+  // Pages that a sequence of `length` positions holds at the most while it grows by steps of `step_tokens`.
+  int64_t pages_for(int group, int64_t length, int64_t step_tokens) const;
 
  private:
   struct Group {
@@ -68,6 +73,9 @@ class KvCache {
 
   KvCache() = default;
   int32_t take_page(Group& group);
+  // The place among a sequence's pages of a partly filled last page that others use too, or -1.
+  static int64_t shared_tail(const Group& group, const Sequence& sequence, size_t g);
+  void copy_page(Group& group, int32_t from, int32_t to);
   void drop_page(Group& group, int32_t page);
   std::byte* page_data(Group& group, size_t layer, int32_t page);
 

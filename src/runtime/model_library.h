@@ -18,6 +18,9 @@ class ModelLibrary {
   static Result<ModelLibrary> open(const std::string& path);
   // The same without a CPU that can run it: metadata and plan of the first variant, for model_metadata.
   static Result<ModelLibrary> open_for_reading(const std::string& path);
+  // One that is in memory already, linked into the program or handed over by a page; `handle` keeps it there. `name`
+  // stands for the path in messages.
+  static Result<ModelLibrary> from_memory(const MlcModelLibrary& raw, const std::string& name, std::shared_ptr<void> handle);
 
   const std::string& path() const { return path_; }
   const Json& metadata() const { return metadata_; }
@@ -27,6 +30,7 @@ class ModelLibrary {
  private:
   enum class Use { kRun, kRead };
   static Result<ModelLibrary> open(const std::string& path, Use use);
+  static Result<ModelLibrary> from(const MlcModelLibrary& raw, const std::string& path, std::shared_ptr<void> handle, Use use);
   ModelLibrary() = default;
 
   std::string path_;

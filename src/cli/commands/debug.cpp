@@ -7,6 +7,7 @@
 
 #include "cli/command.h"
 #include "cli/commands/debug_model.h"
+#include "cli/commands/debug_perplexity.h"
 #include "cli/commands/debug_prompt.h"
 #include "cli/commands/debug_tokenize.h"
 #include "support/strings.h"
@@ -24,6 +25,7 @@ struct DebugCommand {
 constexpr DebugCommand kDebugCommands[] = {
     {"logits", "token ids to logits", run_debug_logits},
     {"greedy", "token ids to the ids that follow", run_debug_greedy},
+    {"perplexity", "how well a library predicts a text", run_debug_perplexity},
     {"tokenize", "texts to token ids", run_debug_tokenize},
     {"detokenize", "token ids to texts", run_debug_detokenize},
     {"prompt", "messages and conversation template to a prompt", run_debug_prompt},

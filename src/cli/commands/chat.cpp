@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+// `mlc_llm chat`: a conversation at a terminal, or one turn for each line of standard input.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <future>
+#include <iostream>
+#include <random>
+
+#include "cli/arguments.h"
+#include "cli/chat_settings.h"
+#include "cli/command.h"
+#include "cli/jit_library.h"
+#include "cli/line_editor.h"
+#include "compiler/compile_options.h"
+#include "engine/engine.h"
+#include "engine/history.h"
+#include "engine/prompt.h"
+#include "formats/chat_config.h"
+#include "support/process.h"
+#include "support/strings.h"
+#include "support/throw.h"
+
+namespace mlc::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// While it lives, SIGINT sets `interrupted` and nothing else. Without it Ctrl-C ends the program.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) { interrupted = 1; };
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { sigaction(SIGINT, &before_, nullptr); }
+
+ private:
+  struct sigaction before_;
+};
+
+struct ChatOptions {
+  std::string model;
+  std::optional<std::string> library;
+  std::string device = "auto";
+  std::string overrides;
+  std::optional<std::string> opt;
+  int64_t threads = 0;
+  bool verify = false;
+  std::optional<int64_t> seed, top_k, max_tokens;
+  std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty,
+      frequency_penalty;
+};
+
+constexpr const char* kHelp =
+    "/help                 this list\n"
+    "/exit                 leave\n"
+    "/stats                speed of the last answer\n"
+    "/metrics              all metrics of the engine, in Prometheus's text form\n"
+    "/reset                forget the conversation\n"
+    "/set KEY=VALUE;…      temperature, top_p, top_k, min_p, repetition_penalty, "
+    "presence_penalty,\n"
+    "                      frequency_penalty, max_tokens, seed, stop (strings separated by "
+    "commas);\n"
+    "                      no blanks in a value; alone: what is set\n"
+    "/reload [MODEL]       load the model again, or another one\n";
+constexpr const char* kKeys =
+    "Enter sends, Esc+Enter begins a new line; Ctrl-C stops an answer, Ctrl-D leaves.\n";
+
+// The overrides of a library that is there already. Limits may shrink; what is compiled in must
+// agree.
+void apply_overrides(const std::string& text, const Json& metadata, const std::string& library,
+                     engine::SessionOptions& session) {
+  const auto compiled = [&](const char* key) {
+    const Json* value = metadata.find(key);
+    return value != nullptr && value->is_int() ? value->as_int() : -1;
+  };
+  for (const std::string& part : split(text, ';')) {
+    const std::string_view item = strip(part);
+    if (item.empty()) continue;
+    const size_t equals = item.find('=');
+    std::string key(strip(item.substr(0, equals)));
+    if (key == "sliding_window") key = "sliding_window_size";
+    const auto value = equals == std::string_view::npos
+                           ? std::nullopt
+                           : parse_int64(strip(item.substr(equals + 1)));
+    const bool limit = key == "context_window_size" || key == "prefill_chunk_size";
+    if (!value || metadata.find(key) == nullptr) {
+      throw UserError("--overrides", cat(key, " is compiled into ", library), "",
+                      "leave out --model-lib, and a library is compiled for it");
+    }
+    const int64_t known = compiled(key.c_str());
+    if (limit ? *value < 1 || (known > 0 && *value > known) : *value != known) {
+      throw UserError("--overrides", cat(key, " is ", *value),
+                      cat(limit ? "at most " : "", known, ", as ", library, " was compiled"),
+                      "leave out --model-lib, and a library is compiled for it");
+    }
+    if (key == "context_window_size") session.context_tokens = *value;
+    if (key == "prefill_chunk_size") session.chunk_tokens = *value;
+  }
+}
+
+std::optional<int64_t> override_of(const std::string& text, std::string_view wanted) {
+  std::optional<int64_t> found;
+  for (const std::string& part : split(text, ';')) {
+    const size_t equals = part.find('=');
+    if (equals != std::string::npos && strip(std::string_view(part).substr(0, equals)) == wanted) {
+      found = parse_int64(strip(std::string_view(part).substr(equals + 1)));
+    }
+  }
+  return found;
+}
+
+// A model that is loaded.
+struct LoadedModel {
+  formats::ChatConfig config;
+  std::unique_ptr<engine::Engine> engine;
+};
+
+// `opt` may also stand among the overrides.
+void take_opt(std::string& overrides, std::optional<std::string>& opt) {
+  std::vector<std::string> rest;
+  for (const std::string& part : split(overrides, ';')) {
+    if (strip(part).starts_with("opt=")) {
+      opt = std::string(strip(part).substr(4));
+    } else {
+      rest.push_back(part);
+    }
+  }
+  overrides = join(rest, ";");
+}
+
+LoadedModel load(ChatOptions options) {
+  if (options.model.starts_with("HF://") || options.model.starts_with("https://") ||
+      options.model.starts_with("http://")) {
+    throw UserError("MODEL", cat(options.model, " is no folder"),
+                    "a folder with mlc-chat-config.json and weights",
+                    "models are not downloaded by this version: download it and give the folder");
+  }
+  LoadedModel model;
+  take_opt(options.overrides, options.opt);
+  model.config = or_throw(formats::read_chat_config(options.model));
+  if (model.config.tensor_parallel_shards > 1) {
+    throw UserError(options.model,
+                    cat("tensor_parallel_shards is ", model.config.tensor_parallel_shards,
+                        ", which is not implemented"),
+                    "1");
+  }
+  // The vocabulary is read while the library is loaded or compiled.
+  auto tokenizer =
+      std::async(std::launch::async, [&] { return tokenizers::load_tokenizer(options.model); });
+  engine::SessionOptions session;
+  session.model_directory = options.model;
+  session.threads = options.threads;
+  session.verify = options.verify;
+  session.context_tokens = std::max<int64_t>(0, model.config.context_window_size);
+  session.chunk_tokens = std::max<int64_t>(0, model.config.prefill_chunk_size);
+  if (options.library) {
+    if (options.opt)
+      throw UserError(
+          "--opt", cat("does not go with --model-lib: ", *options.library, " is compiled already"));
+    session.library = *options.library;
+    if (!options.overrides.empty()) {
+      const auto library = or_throw(runtime::ModelLibrary::open(*options.library));
+      apply_overrides(options.overrides, library.metadata(), *options.library, session);
+    }
+  } else {
+    session.library =
+        jit_library({options.model, options.device, options.overrides, options.opt.value_or("O2")});
+    if (const auto context = override_of(options.overrides, "context_window_size"))
+      session.context_tokens = *context;
+    if (const auto chunk = override_of(options.overrides, "prefill_chunk_size"))
+      session.chunk_tokens = *chunk;
+  }
+  auto opened = or_throw(engine::Session::open(session));
+  model.engine = std::make_unique<engine::Engine>(std::move(opened), or_throw(tokenizer.get()),
+                                                  engine::EngineOptions{});
+  return model;
+}
+
+class Repl {
+ public:
+  Repl(ChatOptions options, bool terminal)
+      : options_(std::move(options)), terminal_(terminal), model_(load(options_)) {
+    settings_ = ChatSettings::of(model_.config);
+    std::vector<std::string> given;
+    const auto add = [&](const char* key, const auto& value) {
+      if (value) given.push_back(cat(key, "=", *value));
+    };
+    add("temperature", options_.temperature);
+    add("top_p", options_.top_p);
+    add("top_k", options_.top_k);
+    add("min_p", options_.min_p);
+    add("repetition_penalty", options_.repetition_penalty);
+    add("presence_penalty", options_.presence_penalty);
+    add("frequency_penalty", options_.frequency_penalty);
+    add("max_tokens", options_.max_tokens);
+    add("seed", options_.seed);
+    settings_.set(join(given, ";"), model_.engine->session().vocab_size());
+  }
+
+  // The exit status: 1 if an answer failed and nobody was there to see it.
+  int run() {
+    if (terminal_) {
+      const InterruptGuard
+          guard;  // the editor has Ctrl-C as a key; what comes besides stops an answer at most
+      std::printf("%s%s", kHelp, kKeys);
+      LineEditor editor(">>> ");
+      while (const auto line = editor.read()) {
+        if (!turn(*line)) break;
+      }
+      return 0;
+    }
+    for (std::string line; std::getline(std::cin, line);) {
+      if (line.ends_with('\r')) line.pop_back();
+      if (strip(line).empty()) continue;
+      if (!turn(line)) break;
+    }
+    return failed_ ? 1 : 0;
+  }
+
+ private:
+  // False to leave.
+  bool turn(const std::string& line) {
+    try {
+      if (line.starts_with('/')) return command(line);
+      answer(line);
+    } catch (const UserError& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      failed_ = true;
+    }
+    std::fflush(stdout);
+    return true;
+  }
+
+  bool command(const std::string& line) {
+    const size_t blank = line.find(' ');
+    const std::string name = line.substr(0, blank);
+    const std::string argument(
+        blank == std::string::npos ? "" : strip(std::string_view(line).substr(blank)));
+    if (name == "/help") {
+      std::printf("%s%s", kHelp, terminal_ ? kKeys : "");
+    } else if (name == "/exit") {
+      return false;
+    } else if (name == "/stats") {
+      const auto rate = [&](double value) {
+        return last_ && value > 0 ? fixed(value, 1) : std::string("N/A");
+      };
+      std::printf("prefill: %s tok/s, decode: %s tok/s\n",
+                  rate(last_ ? last_->prefill_tokens_per_second() : 0).c_str(),
+                  rate(last_ ? last_->decode_tokens_per_second() : 0).c_str());
+    } else if (name == "/metrics") {
+      std::printf("%s", model_.engine->metrics().prometheus_text().c_str());
+    } else if (name == "/reset") {
+      history_.clear();
+    } else if (name == "/set") {
+      if (argument.empty()) {
+        std::printf("%s\n", settings_.to_text().c_str());
+      } else {
+        settings_.set(argument, model_.engine->session().vocab_size());
+      }
+    } else if (name == "/reload") {
+      ChatOptions options = options_;
+      if (!argument.empty()) {
+        options.model = argument;
+        options.library.reset();
+      }
+      model_ = load(options);
+      options_ = std::move(options);
+      history_.clear();
+      last_.reset();
+    } else {
+      throw UserError(unknown_name_error(
+          ErrorKind::kUser, "", "command", name,
+          {"/help", "/exit", "/stats", "/metrics", "/reset", "/set", "/reload"}));
+    }
+    std::fflush(stdout);
+    return true;
+  }
+
+  engine::Request make_request(const std::string& message) const {
+    const formats::Conversation& conversation = model_.config.conv_template;
+    engine::StopLists stops = engine::stop_lists(conversation);
+    engine::Request request;
+    request.prompt = or_throw(
+        engine::prompt_ids(conversation, model_.engine->tokenizer(), history_.with(message)));
+    request.sampling = settings_.sampling;
+    request.sampling.seed = settings_.seed
+                                ? *settings_.seed
+                                : (uint64_t{std::random_device()()} << 32 | std::random_device()());
+    request.max_tokens = settings_.max_tokens;
+    request.stop_strings = std::move(stops.strings);
+    request.stop_strings.insert(request.stop_strings.end(), settings_.stop.begin(),
+                                settings_.stop.end());
+    request.stop_token_ids = std::move(stops.token_ids);
+    return request;
+  }
+
+  void answer(const std::string& message) {
+    engine::Request request = make_request(message);
+    // A conversation that has grown longer than the context loses its older half.
+    while (static_cast<int64_t>(request.prompt.size()) >
+               model_.engine->session().context_tokens() &&
+           !history_.empty()) {
+      log_info(cat("[the conversation has ", request.prompt.size(), " tokens, the context ",
+                   model_.engine->session().context_tokens(), ": its older half is forgotten]"));
+      history_.drop_older_half();
+      request = make_request(message);
+    }
+    const engine::RequestId id = or_throw(model_.engine->add(std::move(request)));
+    std::string text;
+    std::optional<engine::FinishReason> finish;
+    std::optional<Error> error;
+    const auto show = [&] {
+      for (const engine::Output& output : model_.engine->take_outputs()) {
+        print(output.text);
+        text += output.text;
+        finish = output.finish;
+        error = output.error;
+        last_ = output.usage;
+      }
+    };
+    interrupted = 0;
+    while (!finish) {
+      if (interrupted != 0) {
+        model_.engine->cancel(id);
+      } else {
+        model_.engine->step();
+      }
+      show();
+    }
+    std::fputs("\n", stdout);
+    std::fflush(stdout);
+    if (error) throw UserError(*error);
+    history_.add_turn(message, text);
+    switch (*finish) {
+      case engine::FinishReason::kMaxTokens:
+        log_info(
+            cat("[output truncated after ", settings_.max_tokens, " tokens, as max_tokens says]"));
+        break;
+      case engine::FinishReason::kContextFull:
+        log_info(cat("[output truncated due to context length limit: ",
+                     model_.engine->session().context_tokens(),
+                     " tokens; the older half of the conversation is forgotten]"));
+        history_.drop_older_half();
+        break;
+      case engine::FinishReason::kStop:
+      case engine::FinishReason::kCancelled:
+      case engine::FinishReason::kError:
+        break;
+    }
+  }
+
+  // A terminal is not given control characters that the model may write.
+  void print(const std::string& text) const {
+    if (!terminal_) {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+    } else {
+      for (const char c : text) {
+        const bool control =
+            (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+        if (!control) std::fputc(c, stdout);
+      }
+    }
+    std::fflush(stdout);
+  }
+
+  ChatOptions options_;
+  bool terminal_;
+  LoadedModel model_;
+  ChatSettings settings_;
+  engine::History history_;
+  std::optional<engine::Usage> last_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+int run_chat(Arguments arguments) {
+  ChatOptions options;
+  ArgumentParser parser("chat",
+                        "Talks to a model. At a terminal: line editing, history, /help. Else every "
+                        "line of standard input is a turn; answers go to "
+                        "standard output and all else to standard error.",
+                        {"mlc_llm chat dist/llama",
+                         "mlc_llm chat dist/llama --model-lib dist/llama.so --temperature 0",
+                         "echo 'What is a prime number?' | mlc_llm chat dist/llama --seed 1"});
+  parser.positional("MODEL", &options.model,
+                    "folder with mlc-chat-config.json, weights and tokenizer");
+  parser.option("--model-lib", &options.library,
+                "library that compile made; without it one is compiled into the cache");
+  parser.option("--device", &options.device, "where to compute: cpu");
+  parser.option("--overrides", &options.overrides,
+                "key=value;… of context_window_size, prefill_chunk_size, sliding_window_size, "
+                "attention_sink_size, tensor_parallel_shards, "
+                "pipeline_parallel_stages, kv_cache_dtype, opt");
+  parser.option("--opt", &options.opt,
+                "of the library that is compiled: O0, O1, O2, O3, or knobs as of compile");
+  parser.option("--threads", &options.threads, "threads; 0: one for each physical core");
+  parser.option("--seed", &options.seed, "makes every answer reproducible");
+  parser.option("--temperature", &options.temperature, "0: the most probable token always");
+  parser.option("--top-p", &options.top_p,
+                "draw from the most probable tokens that have this share");
+  parser.option("--top-k", &options.top_k, "draw from so many tokens; 0: all");
+  parser.option("--min-p", &options.min_p,
+                "leave out tokens less probable than this part of the most probable one");
+  parser.option("--repetition-penalty", &options.repetition_penalty,
+                "above 1: fewer tokens that were written already");
+  parser.option("--presence-penalty", &options.presence_penalty,
+                "-2 to 2: subtracted from logits of tokens that were written");
+  parser.option("--frequency-penalty", &options.frequency_penalty,
+                "-2 to 2: the same for each time");
+  parser.option("--max-tokens", &options.max_tokens, "of an answer; -1: until the context is full");
+  parser.flag("--verify", &options.verify, "check the md5 of the weights first");
+  if (!parser.parse(arguments)) return 0;
+  if (options.threads < 0)
+    throw UserError(usage_error("--threads", cat("is ", options.threads), "at least 0"));
+  compiler::check_device(options.device);
+  const bool terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
+  return Repl(std::move(options), terminal).run();
+}
+
+}  // namespace mlc::cli

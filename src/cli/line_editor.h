@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads what a user types at a terminal, with line editing and history (libedit). Esc+Enter begins
+// a new line, Ctrl-C clears the line and, pressed again, ends the input, as Ctrl-D does.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace mlc::cli {
+
+class LineEditor {
+ public:
+  explicit LineEditor(std::string prompt);
+  ~LineEditor();
+
+  // What was typed, UTF-8, without its last newline; nothing at the end of the input. Not empty.
+  std::optional<std::string> read();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mlc::cli

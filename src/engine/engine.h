@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers requests: several sequences share every step, prompts in chunks and answers token by
+// token in one ragged batch. A caller adds requests, calls step() as long as there is work, and
+// takes the outputs in between. One thread at a time; nothing blocks but the computation itself.
+//
+// What a request gets depends on nothing but itself (greedy or with a seed): not on the batch, on
+// chunks, on what a cache held, nor on having been set aside when pages ran short.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "engine/metrics.h"
+#include "engine/request.h"
+#include "engine/session.h"
+#include "tokenizers/tokenizer.h"
+
+namespace mlc::engine {
+
+struct EngineOptions {
+  int64_t max_sequences = 1;  // that are computed together
+  // Finished sequences whose cache is kept for prompts that begin alike: the next turn of a chat.
+  int64_t kept_sequences = 1;
+};
+
+class Engine {
+ public:
+  Engine(std::unique_ptr<Session> session, std::unique_ptr<tokenizers::Tokenizer> tokenizer,
+         const EngineOptions& options);
+  ~Engine();
+
+  // Refuses by name what cannot be done: an option out of range, a prompt that is empty or longer
+  // than the context.
+  Result<RequestId> add(Request request);
+  // Ends a request where it stands; its last output says so. Ids that are unknown or over are
+  // ignored.
+  void cancel(RequestId request);
+
+  // Computes one step; true if there is more to do. A step that fails ends its requests, with the
+  // error.
+  bool step();
+  bool idle() const { return waiting_.empty() && running_.empty(); }
+  // Outputs since the last call, in the order in which they came about.
+  std::vector<Output> take_outputs();
+
+  // Forgets what finished sequences left in the cache.
+  void drop_kept();
+
+  const Metrics& metrics() const { return metrics_; }
+  Session& session() { return *session_; }
+  const tokenizers::Tokenizer& tokenizer() const { return *tokenizer_; }
+
+ private:
+  struct Sequence;
+  // What a finished sequence left behind.
+  struct Kept {
+    runtime::SequenceId cache;
+    std::vector<int32_t> tokens;  // that the cache holds
+    int64_t known_length;
+  };
+  struct Part {
+    size_t sequence;  // in running_
+    int64_t tokens;
+  };
+
+  void admit();
+  bool start(Sequence& sequence);
+  bool has_room_for(const Sequence& sequence, int64_t shared_tokens) const;
+  void compose();
+  bool make_room(size_t index, int64_t tokens);
+  void consume(std::span<const float> logits);
+  void accept(Sequence& sequence, int32_t token);
+  void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
+  void release(Sequence& sequence);
+  void preempt_last();
+  void drop_oldest_kept();
+  void remove_finished();
+
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<tokenizers::Tokenizer> tokenizer_;
+  EngineOptions options_;
+  AllowedIds allowed_;
+  SamplerScratch scratch_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;
+  std::vector<std::unique_ptr<Sequence>> running_;  // in the order in which they were admitted
+  std::deque<Kept> kept_;                           // the one used last at the end
+  std::vector<Part> parts_;                         // of the step at hand
+  std::vector<runtime::SequenceTokens> batch_;
+  std::vector<Output> outputs_;
+  Metrics metrics_;
+  RequestId next_id_ = 1;
+};
+
+}  // namespace mlc::engine

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the engine is asked for and what it gives back.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/sampler.h"
+#include "support/error.h"
+
+namespace mlc::engine {
+
+using RequestId = int64_t;
+
+struct Request {
+  std::vector<int32_t> prompt{};  // as it goes into the model
+  SamplingOptions sampling{};
+  int64_t max_tokens = -1;  // at the most so many new tokens; -1: until the context is full
+  // A stop string ends the answer and is not shown, wherever tokens cut it; an empty one is
+  // ignored. A stop token ends it too.
+  std::vector<std::string> stop_strings{};
+  std::vector<int32_t> stop_token_ids{};
+};
+
+enum class FinishReason : uint8_t {
+  kStop,         // a stop string or a stop token
+  kMaxTokens,    // as many tokens as were asked for
+  kContextFull,  // the sequence is as long as the model's context, or as the cache
+  kCancelled,
+  kError,  // Output::error says why
+};
+std::string_view finish_reason_name(
+    FinishReason reason);  // as in the REST interface: "stop", "length" ...
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;      // of the prompt: what a cache held already
+  int64_t completion_tokens = 0;  // with the stop token
+  double waiting_seconds = 0;     // until the first step that worked on it
+  double prefill_seconds = 0;     // from there to the first token
+  double decode_seconds = 0;      // from there to the last
+
+  double prefill_tokens_per_second() const;  // 0 where none was computed
+  double decode_tokens_per_second() const;   // of the tokens after the first
+};
+
+// A piece of an answer. The texts of a request's outputs join to its answer; each is valid UTF-8.
+struct Output {
+  RequestId request = 0;
+  std::string text;             // may be empty: a token in the middle of a character, or held back
+  std::vector<int32_t> tokens;  // that were sampled since the last output, also one that ended it
+  std::optional<FinishReason> finish;  // nothing follows
+  std::optional<Error> error;
+  Usage usage;  // so far
+};
+
+}  // namespace mlc::engine

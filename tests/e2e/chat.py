@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mlc_llm chat without a terminal: every line of standard input is a turn."""
+import json
+
+from support.tiny_model import check, main, make_model
+
+
+def answers_lines_and_repeats_itself_with_a_seed(program):
+    model = make_model(program)
+    program.run("compile", model, "-o", model / "lib.so")
+    chat = ["chat", model, "--model-lib", model / "lib.so", "--max-tokens", 20]
+    greedy, log = program.run(*chat, "--temperature", 0, text="hello\nagain\n")
+    check(greedy.count("\n") >= 2, "an answer for each line", repr(greedy))
+    check(log.count("[output truncated after 20 tokens") == 2, log)
+    check(greedy == program.run(*chat, "--temperature", 0, text="hello\nagain\n")[0], "greedy answers differ")
+    one = program.run(*chat, "--seed", 1, text="hello\n")[0]
+    check(one == program.run(*chat, "--seed", 1, "--threads", 1, text="hello\n")[0], "equal seeds, other text")
+    check(one != program.run(*chat, "--seed", 2, text="hello\n")[0], "other seeds, equal text")
+    check(program.run(*chat, text="\n  \n")[0] == "", "empty lines are no turns")
+
+
+def a_turn_sees_the_turns_before_it(program):
+    model = make_model(program)
+    chat = ["chat", model, "--temperature", 0, "--max-tokens", 20]
+    both = program.run(*chat, text="first\nsecond\n")[0]
+    alone = program.run(*chat, text="second\n")[0]
+    reset = program.run(*chat, text="first\n/reset\nsecond\n")[0]
+    check(not both.endswith(alone), "the history changes nothing")
+    check(reset.endswith(alone), "after /reset the history is still there", repr(reset), repr(alone))
+
+
+def stop_strings_end_an_answer_and_are_not_shown(program):
+    model = make_model(program)
+    chat = ["chat", model, "--seed", 3, "--max-tokens", 100]
+    whole = program.run(*chat, text="hello\n")[0][:-1]
+    letters = [whole[i:i + 2] for i in range(len(whole) - 1)]
+    stop = next(pair for pair in letters if pair.isalnum() and pair.isascii() and letters.count(pair) == 1)
+    out, log = program.run(*chat, text=f"/set stop=,{stop}\nhello\n")
+    check(out == whole[:whole.find(stop)] + "\n", repr(out), repr(whole), repr(stop))
+    check("truncated" not in log, log)
+
+
+def commands(program):
+    model = make_model(program)
+    chat = ["chat", model, "--max-tokens", 3]
+    check("prefill: N/A tok/s, decode: N/A tok/s\n" == program.run(*chat, text="/stats\n")[0], "stats before a request")
+    out = program.run(*chat, text="hi\n/stats\n")[0].splitlines()[-1]
+    check(out.startswith("prefill: ") and out.endswith(" tok/s") and "N/A" not in out, out)
+    out = program.run(*chat, text="hi\n/metrics\n")[0]
+    check("\n# TYPE prefill_tokens_sum counter\n" in out and "\ncompletion_tokens_sum 3\n" in out, out)
+    out = program.run(*chat, text="/set temperature=0.5;top_p=0.25;top_k=7;min_p=0.1;max_tokens=9;seed=4;stop=a,b;presence_penalty=1;"
+                      "frequency_penalty=-1;repetition_penalty=1.5\n/set\n")[0]
+    check(out == "temperature=0.5;top_p=0.25;top_k=7;min_p=0.1;repetition_penalty=1.5;presence_penalty=1.0;frequency_penalty=-1.0;"
+          "max_tokens=9;seed=4;stop=a,b\n", out)
+    help_text = program.run(*chat, text="/help\n")[0]
+    for name in ("/help", "/exit", "/stats", "/metrics", "/reset", "/set", "/reload"):
+        check(name in help_text, help_text)
+    check(program.run(*chat, text="/exit\nhi\n")[0] == "", "went on after /exit")
+    other = make_model(program, "other", seed=5)
+    out = program.run(*chat, "--temperature", 0, text=f"hi\n/reload {other}\nhi\n/reload\nhi\n")[0]
+    check(out.endswith(2 * program.run("chat", other, "--max-tokens", 3, "--temperature", 0, text="hi\n")[0]), repr(out))
+
+
+def wrong_commands_are_named(program):
+    model = make_model(program)
+    for text, message in {
+            "/stat": "error: unknown command /stat\n  expected one of /help, ",
+            "/set temperature=hot": "error: /set: temperature is hot\n  expected a number",
+            "/set top_k=1.5": "error: /set: top_k is 1.5\n  expected an integer",
+            "/set top_p=2": "error: top_p: is 2.0\n  expected a number from 0 to 1",
+            "/set max_tokens=0": "error: /set: max_tokens is 0\n  expected a positive number",
+            "/set heat=1": "error: /set: unknown key heat\n  expected one of temperature, ",
+            "/set temperature": "error: /set: has the part temperature\n  expected key=value",
+            "/reload /nowhere": "error: /nowhere",
+    }.items():
+        err = program.run("chat", model, text=text + "\n", status=1)[1]
+        check(message in err, text, err)
+
+
+def long_conversations_lose_their_older_half(program):
+    model = make_model(program)
+    chat = ["chat", model, "--temperature", 0, "--overrides", "context_window_size=64"]
+    log = program.run(*chat, text="hello\n")[1]
+    check("[output truncated due to context length limit: 64 tokens" in log, log)
+    # Two turns of 20 + 10 bytes fit; with the third the older half is forgotten.
+    log = program.run(*chat, "--max-tokens", 10, text="a" * 20 + "\n" + "b" * 20 + "\n" + "c" * 20 + "\n")[1]
+    check("its older half is forgotten]" in log, log)
+    log = program.run(*chat, text="x" * 64 + "\n", status=1)[1]  # with the LM template's prefix id 65 tokens
+    check("error: prompt: has 65 tokens\n  expected at most 64, the context" in log, log)
+
+
+def limits_may_shrink_at_run_time_and_the_rest_is_compiled(program):
+    model = make_model(program)
+    program.run("compile", model, "-o", model / "lib.so")
+    chat = ["chat", model, "--model-lib", model / "lib.so", "--temperature", 0]
+    log = program.run(*chat, "--overrides", "context_window_size=40;prefill_chunk_size=3", text="hello\n")[1]
+    check("context length limit: 40 tokens" in log, log)
+    for overrides, message in {
+            "context_window_size=1024": "error: --overrides: context_window_size is 1024\n  expected at most 512, as ",
+            "sliding_window_size=16": "error: --overrides: sliding_window_size is 16\n  expected -1, as ",
+            "kv_cache_dtype=f32": "error: --overrides: kv_cache_dtype is compiled into ",
+            "opt=O0": "error: --opt: does not go with --model-lib",
+    }.items():
+        err = program.run(*chat, "--overrides", overrides, text="hello\n", status=1)[1]
+        check(message in err, overrides, err)
+
+
+def libraries_are_compiled_into_the_cache(program):
+    model = make_model(program)
+    chat = ["chat", model, "--temperature", 0, "--max-tokens", 4]
+    cache = program.folder / "home/model_lib"
+    err = program.run(*chat, text="hi\n", status=1, environment={"MLC_JIT_POLICY": "READONLY"})[1]
+    check("MLC_JIT_POLICY is READONLY: no library is compiled" in err, err)
+    err = program.run(*chat, text="hi\n", status=1, environment={"MLC_JIT_POLICY": "OFF"})[1]
+    check("MLC_JIT_POLICY: is OFF" in err, err)
+    err = program.run(*chat, text="hi\n", status=1, environment={"MLC_JIT_POLICY": "SOMETIMES"})[1]
+    check("MLC_JIT_POLICY: unknown policy SOMETIMES\n  expected one of ON, OFF, REDO, READONLY" in err, err)
+    check(not cache.exists(), "something was made")
+
+    out, log = program.run(*chat, text="hi\n")
+    files = list(cache.iterdir())
+    check(len(files) == 1 and files[0].suffix == ".so" and f"library: compiling {files[0]}" in log, files, log)
+    check(program.run(*chat, text="hi\n") == (out, f"library: {files[0]}\n" + log.split("\n", 2)[2]), "the second run")
+    check("compiling" not in program.run(*chat, text="hi\n", environment={"MLC_JIT_POLICY": "READONLY"})[1])
+    check("compiling" in program.run(*chat, text="hi\n", environment={"MLC_JIT_POLICY": "REDO"})[1])
+    check(list(cache.iterdir()) == files, "REDO uses the same name")
+    program.run(*chat, "--overrides", "context_window_size=100", text="hi\n")
+    program.run(*chat, "--opt", "O0", text="hi\n")
+    program.run(*chat, "--overrides", "opt=O0", text="hi\n")
+    program.run(*chat, text="hi\n", environment={"MLC_CPU_LEVEL": "x86-64-v2"})
+    check(len(list(cache.iterdir())) == 4, "a library for each of overrides, opt and CPU", list(cache.iterdir()))
+    files[0].write_bytes(b"no library")
+    log = program.run(*chat, text="hi\n")[1]
+    check("cannot be loaded" in log and "compiling" in log, log)
+
+    home = {"MLC_LLM_HOME": "", "XDG_CACHE_HOME": str(program.folder / "xdg"), "HOME": str(program.folder)}
+    program.run(*chat, text="hi\n", environment=home)
+    check(len(list((program.folder / "xdg/mlc_llm/model_lib").iterdir())) == 1)
+    program.run(*chat, text="hi\n", environment={**home, "XDG_CACHE_HOME": ""})
+    check(len(list((program.folder / ".cache/mlc_llm/model_lib").iterdir())) == 1)
+
+
+def damaged_weights_are_found_by_verify(program):
+    model = make_model(program)
+    chat = ["chat", model, "--max-tokens", 2, "--verify"]
+    program.run(*chat, text="hi\n")
+    shard = model / "params_shard_0.bin"
+    data = bytearray(shard.read_bytes())
+    data[100] ^= 1
+    shard.write_bytes(data)
+    err = program.run(*chat, text="hi\n", status=1)[1]
+    check("has the md5 sum" in err, err)
+
+
+def wrong_arguments_are_named(program):
+    model = make_model(program)
+    for arguments, status, message in [
+            (["/nowhere"], 1, "/nowhere"),
+            (["HF://someone/model"], 1, "models are not downloaded by this version"),
+            ([model, "--model-lib", "/nowhere/lib.so"], 1, "/nowhere/lib.so: does not exist"),
+            ([model, "--device", "cuda"], 1, "--device: cuda is not implemented yet"),
+            ([model, "--temperature", "warm"], 2, "--temperature: is warm\n  expected a number"),
+            ([model, "--temperature", "-1"], 1, "temperature: is -1.0"),
+            ([model, "--seed", "x"], 2, "--seed: is x\n  expected an integer"),
+            ([model, "--threads", "-1"], 2, "--threads: is -1"),
+            ([], 2, "missing MODEL"),
+    ]:
+        err = program.run("chat", *arguments, status=status)[1]
+        check(message in err, arguments, err)
+    config = json.loads((model / "mlc-chat-config.json").read_text())
+    config["tensor_parallel_shards"] = 2
+    (model / "mlc-chat-config.json").write_text(json.dumps(config))
+    err = program.run("chat", model, status=1)[1]
+    check("tensor_parallel_shards is 2, which is not implemented" in err, err)
+
+
+if __name__ == "__main__":
+    main([answers_lines_and_repeats_itself_with_a_seed, a_turn_sees_the_turns_before_it, stop_strings_end_an_answer_and_are_not_shown,
+          commands, wrong_commands_are_named, long_conversations_lose_their_older_half,
+          limits_may_shrink_at_run_time_and_the_rest_is_compiled, libraries_are_compiled_into_the_cache,
+          damaged_weights_are_found_by_verify, wrong_arguments_are_named])

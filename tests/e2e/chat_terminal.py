@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""mlc_llm chat at a terminal: prompt, line editing, history, Ctrl-C and Ctrl-D."""
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+
+from support.tiny_model import check, main, make_model
+
+CTRL_C, CTRL_D, LEFT, UP = "\x03", "\x04", "\x1b[D", "\x1b[A"
+
+
+class Terminal:
+    """The program at a pseudo-terminal of 100 columns."""
+
+    def __init__(self, program, *arguments, locale="C.UTF-8"):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            environment = {**program.environment, "TERM": "xterm", "COLUMNS": "100", "LC_ALL": locale}
+            os.execve(program.path, ["mlc_llm", *map(str, arguments)], environment)
+        self.text = ""  # what was shown and not yet looked at, without control sequences
+
+    def expect(self, pattern, seconds=30):
+        """Waits for a text; gives it and all before it."""
+        end = time.monotonic() + seconds
+        while True:
+            match = re.search(pattern, self.text)
+            if match:
+                shown, self.text = self.text[:match.end()], self.text[match.end():]
+                return shown
+            ready = select.select([self.fd], [], [], max(0, end - time.monotonic()))[0]
+            data = b""
+            if ready:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:  # the program is over
+                    pass
+            if not data:
+                raise AssertionError(f"{pattern!r} did not come, but {self.text!r}")
+            self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r", "", data.decode("utf-8", "replace"))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def prompt(self, **settings):
+        """Waits until a line can be typed; gives what was shown before."""
+        shown = self.expect(">>> ", **settings)
+        time.sleep(0.2)  # the prompt is there a moment before control characters come as they are
+        return shown
+
+    def leave(self):
+        self.prompt()
+        self.type(CTRL_D)
+        check(self.status() == 0)
+
+    def status(self, seconds=30):
+        """Waits for the end of the program."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if select.select([self.fd], [], [], 0.05)[0]:
+                try:
+                    os.read(self.fd, 65536)
+                except OSError:
+                    pass
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise AssertionError("the program did not end")
+
+
+def start(program, *options, **settings):
+    model = make_model(program)
+    terminal = Terminal(program, "chat", model, "--temperature", 0, *options, **settings)
+    check("/help" in terminal.prompt(), "the help is shown first")
+    return terminal
+
+
+def stats_of(terminal):
+    terminal.type("/stats\r")
+    return terminal.expect("tok/s, decode: .* tok/s\n")
+
+
+def answers_and_leaves_with_ctrl_d(program):
+    terminal = start(program, "--max-tokens", 5)
+    terminal.type("hello\r")
+    terminal.expect("hello\n")
+    terminal.expect("output truncated after 5 tokens")
+    terminal.prompt()
+    check("N/A" not in stats_of(terminal))
+    terminal.prompt()
+    terminal.type("\r")  # an empty line is no turn
+    terminal.leave()
+
+
+def exit_leaves(program):
+    terminal = start(program)
+    terminal.type("/exit\r")
+    check(terminal.status() == 0)
+
+
+def a_line_can_be_edited_and_called_back(program):
+    terminal = start(program)
+    terminal.type("/se temperature=0.125" + LEFT * len(" temperature=0.125") + "t\r")
+    terminal.prompt()
+    terminal.type("/set\r")
+    terminal.expect("temperature=0.125;")
+    terminal.prompt()
+    terminal.type(UP + UP + "5\r")  # the line before the last
+    terminal.prompt()
+    terminal.type("/set\r")
+    terminal.expect("temperature=0.1255;")
+    terminal.leave()
+
+
+def letters_beyond_ascii_are_edited_whole(program):
+    for locale in ("C.UTF-8", "C"):
+        terminal = start(program, locale=locale)
+        terminal.type("/set stop=ä€x\x7f\x7f😀\r")  # both taken back
+        terminal.prompt()
+        terminal.type("/set\r")
+        terminal.expect("stop=ä😀\n")
+        terminal.leave()
+
+
+def escape_enter_begins_a_new_line(program):
+    terminal = start(program, "--max-tokens", 2)
+    terminal.type("one\x1b\rtwo\r")
+    terminal.expect("truncated")
+    terminal.prompt()
+    terminal.type("/metrics\r")
+    shown = terminal.expect(r"last_finished_request_prompt_tokens \d+\n")
+    check(shown.endswith(" 8\n"), shown)  # the prefix id, "one\ntwo"
+    terminal.leave()
+
+
+def ctrl_c_clears_the_line_and_leaves_when_pressed_twice(program):
+    terminal = start(program)
+    terminal.type("/exit" + CTRL_C)
+    terminal.expect("again or Ctrl-D leaves")
+    terminal.prompt()
+    terminal.type("/stats\r")
+    terminal.expect("N/A")
+    terminal.prompt()
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type("/stats\r")  # something between
+    terminal.prompt()
+    terminal.type(CTRL_C)
+    terminal.prompt()
+    terminal.type(CTRL_C)
+    check(terminal.status() == 0)
+
+
+def ctrl_c_stops_an_answer_and_not_the_program(program):
+    model = make_model(program, "large", hidden=256, layers=8, context=100000)
+    terminal = Terminal(program, "chat", model, "--seed", 1)
+    terminal.prompt()
+    terminal.type("hello\r")
+    terminal.expect("hello\n")
+    terminal.expect(".")  # it has begun
+    terminal.type(CTRL_C)
+    terminal.prompt(seconds=10)
+    terminal.type("/set max_tokens=3\r")
+    terminal.prompt()
+    terminal.type("and on\r")
+    terminal.expect("truncated after 3 tokens")
+    terminal.leave()
+
+
+def a_signal_from_outside_ends_the_program(program):
+    terminal = start(program)
+    os.kill(terminal.pid, signal.SIGTERM)
+    check(terminal.status() == -signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    if sys.platform == "win32":
+        sys.exit(77)
+    main([answers_and_leaves_with_ctrl_d, exit_leaves, a_line_can_be_edited_and_called_back, letters_beyond_ascii_are_edited_whole,
+          escape_enter_begins_a_new_line, ctrl_c_clears_the_line_and_leaves_when_pressed_twice,
+          ctrl_c_stops_an_answer_and_not_the_program, a_signal_from_outside_ends_the_program])
