@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/random.h"
 #include "engine/softmax.h"
@@ -22,34 +23,24 @@ int32_t first_equal(std::span<const float> values, float value) {
   return at == values.end() ? 0 : static_cast<int32_t>(at - values.begin());
 }
 
-// Ids by probability, without a sort: buckets of equal width on the scale (largest - logit) /
-// temperature. Where a border falls into a bucket, that bucket alone is sorted.
+// Candidates by probability, without a sort: buckets of equal width on the scale (largest - logit)
+// / temperature. Where a border falls into a bucket, that bucket alone is sorted.
 class Ranking {
  public:
-  static constexpr int kBuckets = 1024;
-  static constexpr float kBucketsPerUnit =
-      32;  // the last bucket has all with p < e^-32 of the largest
-
-  // `distance`: (largest - logit) / temperature. NaN goes last.
-  static uint16_t bucket(float distance) {
-    const float place = distance * kBucketsPerUnit;
-    return static_cast<uint16_t>(place < kBuckets - 1 ? place : kBuckets - 1);
-  }
-
-  // `weights`: e^-distance.
-  Ranking(std::span<const float> logits, std::span<const float> weights,
-          std::span<const uint16_t> buckets)
-      : logits_(logits), weights_(weights), buckets_(buckets), counts_(kBuckets), sums_(kBuckets) {
-    for (size_t i = 0; i < buckets.size(); ++i) {
-      ++counts_[buckets[i]];
-      sums_[buckets[i]] += weights[i];
+  Ranking(std::span<const Candidate> candidates, float largest, float per_unit)
+      : candidates_(candidates), buckets_(candidates.size()), counts_(kBuckets), sums_(kBuckets) {
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const float place = (largest - candidates[i].logit) * per_unit * kBucketsPerUnit;
+      buckets_[i] = static_cast<uint16_t>(place < kBuckets - 1 ? place : kBuckets - 1);  // NaN too
+      ++counts_[buckets_[i]];
+      sums_[buckets_[i]] += static_cast<double>(candidates[i].weight);
     }
   }
 
   // Keeps the first k.
   void keep_count(int64_t k) {
     int64_t seen = 0;
-    for (int b = 0; b < end_; ++b) {
+    for (size_t b = 0; b < end_; ++b) {
       if (seen + counts_[b] >= k) {
         cut(b, sorted(b), static_cast<size_t>(k - seen));
         return;
@@ -58,78 +49,84 @@ class Ranking {
     }
   }
 
-  // Of those that are kept, keeps the fewest whose sum is at least `share` of the sum of all kept.
-  void keep_share(double share) {
+  double kept_sum() const {
     double sum = 0;
-    for (int b = 0; b < end_; ++b) sum += sums_[b];
-    for (const int32_t id : border_) sum += weight(id);
-    const double wanted = share * sum;
+    for (size_t b = 0; b < end_; ++b) sum += sums_[b];
+    for (const size_t i : border_) sum += weight(i);
+    return sum;
+  }
+
+  // Of those that are kept, keeps the fewest whose sum is at least `wanted`.
+  void keep_sum(double wanted) {
     double reached = 0;
-    for (int b = 0; b < end_; ++b) {
+    for (size_t b = 0; b < end_; ++b) {
       if (counts_[b] > 0 && reached + sums_[b] >= wanted) {
-        cut_share(b, sorted(b), wanted - reached);
+        cut_sum(b, sorted(b), wanted - reached);
         return;
       }
       reached += sums_[b];
     }
-    if (!border_.empty()) cut_share(end_, border_, wanted - reached);
+    if (!border_.empty()) cut_sum(end_, border_, wanted - reached);
   }
 
-  // Those that are kept, by id.
-  void collect(float least_weight, std::vector<std::pair<int32_t, float>>& kept) {
+  // The kept candidates that weigh so much, in their order.
+  void collect(float least_weight, std::vector<Candidate>& kept) {
     kept.clear();
     std::sort(border_.begin(), border_.end());
     auto border = border_.begin();
     for (size_t i = 0; i < buckets_.size(); ++i) {
       bool is_kept = buckets_[i] < end_;
-      if (border != border_.end() && static_cast<size_t>(*border) == i) {
+      if (border != border_.end() && *border == i) {
         is_kept = true;
         ++border;
       }
-      if (is_kept && weights_[i] >= least_weight && weights_[i] > 0) {
-        kept.emplace_back(static_cast<int32_t>(i), weights_[i]);
-      }
+      const Candidate& c = candidates_[i];
+      if (is_kept && c.weight >= least_weight && c.weight > 0) kept.push_back(c);
     }
   }
 
  private:
-  float weight(int32_t id) const { return weights_[static_cast<size_t>(id)]; }
+  static constexpr size_t kBuckets = 1024;
+  static constexpr float kBucketsPerUnit = 32;
 
-  // The ids of a bucket, most probable first.
-  std::vector<int32_t> sorted(int bucket) const {
-    std::vector<int32_t> ids;
-    ids.reserve(static_cast<size_t>(counts_[bucket]));
+  double weight(size_t i) const { return static_cast<double>(candidates_[i].weight); }
+
+  // The candidates of a bucket, most probable first.
+  std::vector<size_t> sorted(size_t bucket) const {
+    std::vector<size_t> places;
+    places.reserve(static_cast<size_t>(counts_[bucket]));
     for (size_t i = 0; i < buckets_.size(); ++i) {
-      if (buckets_[i] == bucket) ids.push_back(static_cast<int32_t>(i));
+      if (buckets_[i] == bucket) places.push_back(i);
     }
-    std::sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
-      const float x = logits_[static_cast<size_t>(a)];
-      const float y = logits_[static_cast<size_t>(b)];
-      return x > y || (x == y && a < b);
+    std::sort(places.begin(), places.end(), [&](size_t a, size_t b) {
+      const Candidate& x = candidates_[a];
+      const Candidate& y = candidates_[b];
+      return x.logit > y.logit || (x.logit == y.logit && x.id < y.id);
     });
-    return ids;
+    return places;
   }
 
-  void cut(int bucket, std::vector<int32_t> ids, size_t count) {
-    ids.resize(std::min(count, ids.size()));
+  void cut(size_t bucket, std::vector<size_t> places, size_t count) {
+    places.resize(std::min(count, places.size()));
     end_ = bucket;
-    border_ = std::move(ids);
+    border_ = std::move(places);
   }
 
-  void cut_share(int bucket, std::vector<int32_t> ids, double wanted) {
+  void cut_sum(size_t bucket, std::vector<size_t> places, double wanted) {
     size_t count = 0;
     double reached = 0;
-    while (count < ids.size() && (count == 0 || reached < wanted)) reached += weight(ids[count++]);
-    cut(bucket, std::move(ids), count);
+    while (count < places.size() && (count == 0 || reached < wanted)) {
+      reached += weight(places[count++]);
+    }
+    cut(bucket, std::move(places), count);
   }
 
-  std::span<const float> logits_;
-  std::span<const float> weights_;
-  std::span<const uint16_t> buckets_;
+  std::span<const Candidate> candidates_;
+  std::vector<uint16_t> buckets_;
   std::vector<int64_t> counts_;
   std::vector<double> sums_;
-  int end_ = kBuckets;           // all of the buckets before it are kept
-  std::vector<int32_t> border_;  // and these of bucket end_, most probable first
+  size_t end_ = kBuckets;       // all of the buckets before it are kept
+  std::vector<size_t> border_;  // and these of bucket end_, most probable first
 };
 
 // The id at which the cumulative sum passes uniform * total. Where rounding leads past the end: the
@@ -162,16 +159,16 @@ int32_t draw_from_all(std::span<const float> weights, double uniform) {
   return id;
 }
 
-int32_t draw_from(std::span<const std::pair<int32_t, float>> kept, double uniform) {
+int32_t draw_from(std::span<const Candidate> kept, double uniform) {
   double total = 0;
-  for (const auto& [id, weight] : kept) total += weight;
+  for (const Candidate& c : kept) total += static_cast<double>(c.weight);
   const double wanted = uniform * total;
   double reached = 0;
-  for (const auto& [id, weight] : kept) {
-    reached += weight;
-    if (reached > wanted) return id;
+  for (const Candidate& c : kept) {
+    reached += static_cast<double>(c.weight);
+    if (reached > wanted) return c.id;
   }
-  return kept.back().first;
+  return kept.back().id;
 }
 
 Result<void> check_range(const char* name, double value, int64_t low, int64_t high) {
@@ -234,34 +231,86 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Allo
   return l;
 }
 
+// Gathers candidates that are enough to find those that top_k and top_p keep: the most probable
+// ones, more of them until there are k, or until they have the share of all weights. Gives the sum
+// of all weights where there is no top_k.
+double Sampler::gather_candidates(std::span<const float> logits, float best, float per_unit,
+                                  SamplerScratch& scratch) const {
+  std::vector<int32_t>& ids = scratch.ids;
+  std::vector<float>& weights = scratch.weights;
+  const bool counts = options_.top_k > 0;
+  double total = 0;
+  if (!counts) {
+    weights.resize(logits.size());
+    softmax_weights(logits, best, per_unit, weights);
+    total = sum_of(weights);
+  }
+  const auto enough = [&] {
+    if (counts) return static_cast<int64_t>(ids.size()) >= options_.top_k;
+    double sum = 0;
+    for (const int32_t id : ids) sum += static_cast<double>(weights[static_cast<size_t>(id)]);
+    return sum >= options_.top_p * total;
+  };
+  bool found = false;
+  if (!counts && options_.top_p == 1) {
+    ids_at_least(weights, static_cast<float>(options_.min_p), ids);
+    found = true;
+  }
+  for (float near = 4; near <= 16 && !found; near *= 2) {  // in units of the temperature
+    ids_at_least(logits, best - near / per_unit, ids);
+    found = enough();
+  }
+  if (!found) {
+    ids.resize(logits.size());
+    std::iota(ids.begin(), ids.end(), 0);
+  }
+  scratch.candidates.clear();
+  for (const int32_t id : ids) {
+    const auto i = static_cast<size_t>(id);
+    scratch.candidates.push_back({id, logits[i], counts ? 0 : weights[i]});
+  }
+  if (counts) {
+    scratch.near_logits.clear();
+    for (const Candidate& c : scratch.candidates) scratch.near_logits.push_back(c.logit);
+    weights.resize(ids.size());
+    softmax_weights(scratch.near_logits, best, per_unit, weights);
+    for (size_t i = 0; i < ids.size(); ++i) scratch.candidates[i].weight = weights[i];
+  }
+  return total;
+}
+
+// A draw from what the filters leave.
+int32_t Sampler::draw_filtered(std::span<const float> logits, float best, float per_unit,
+                               double uniform, SamplerScratch& scratch) const {
+  double total = gather_candidates(logits, best, per_unit, scratch);
+  Ranking ranking(scratch.candidates, best, per_unit);
+  if (options_.top_k > 0) {
+    ranking.keep_count(options_.top_k);
+    total = ranking.kept_sum();
+  }
+  if (options_.top_p < 1) ranking.keep_sum(options_.top_p * total);
+  ranking.collect(static_cast<float>(options_.min_p), scratch.kept);
+  return draw_from(scratch.kept, uniform);
+}
+
 int32_t Sampler::sample(std::span<const float> all_logits, const AllowedIds& allowed,
                         SamplerScratch& scratch) {
   const std::span<const float> logits = adjust(all_logits, allowed, scratch);
   const float best = largest(logits);
-  const auto n = static_cast<int64_t>(logits.size());
-  const bool filters =
-      options_.top_p < 1 || options_.min_p > 0 || (options_.top_k > 0 && options_.top_k < n);
   const auto per_unit = static_cast<float>(1 / options_.temperature);
   int32_t token;
   // An infinite logit is as certain as no temperature at all.
   if (options_.top_k == 1 || !std::isfinite(per_unit) || !std::isfinite(best)) {
     token = first_equal(logits, best);
   } else {
-    scratch.weights.resize(logits.size());
-    scratch.buckets.resize(filters ? logits.size() : 0);
-    softmax_weights(logits, best, per_unit, scratch.weights);
-    for (size_t i = 0; i < scratch.buckets.size(); ++i) {
-      scratch.buckets[i] = Ranking::bucket((best - logits[i]) * per_unit);
-    }
     const double uniform = uniform_draw(options_.seed, static_cast<uint64_t>(generated_));
-    if (!filters) {
-      token = draw_from_all(scratch.weights, uniform);
+    const bool filters = options_.top_p < 1 || options_.min_p > 0 || options_.top_k > 0;
+    if (filters) {
+      token = draw_filtered(logits, best, per_unit, uniform, scratch);
     } else {
-      Ranking ranking(logits, scratch.weights, scratch.buckets);
-      if (options_.top_k > 0 && options_.top_k < n) ranking.keep_count(options_.top_k);
-      if (options_.top_p < 1) ranking.keep_share(options_.top_p);
-      ranking.collect(static_cast<float>(options_.min_p), scratch.kept);
-      token = draw_from(scratch.kept, uniform);
+      scratch.weights.resize(logits.size());
+      softmax_weights(logits, best, per_unit, scratch.weights);
+      token = draw_from_all(scratch.weights, uniform);
     }
   }
   ++generated_;

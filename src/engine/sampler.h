@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // From logits to a token. The steps, in their order:
-//   1. logit_bias is added; then, for each token that was generated already, count times:
-//   presence_penalty +
-//      count * frequency_penalty is subtracted, and the logit is divided by repetition_penalty
-//      where it is positive, else multiplied by it. Ids that may not be sampled fall out.
-//   2. temperature 0 takes the largest logit, the lowest id of equals. Else p = softmax(logit /
-//   temperature).
-//   3. top_k keeps the k most probable (the lower id of equals), top_p the fewest of those that
-//   have this share of
-//      their sum, min_p of those the ones at least min_p times as probable as the most probable
-//      one.
-//   4. One of the rest is drawn in proportion to p: the inverse of the cumulative sum, in the order
-//   of ids.
-// The same logits give the same token on every machine: no function of the system's maths library,
-// a fixed order of all sums, no fused multiply-add. No sort of the vocabulary: one pass finds the
-// largest logit, one fills a histogram.
+//
+// 1. logit_bias is added. Then, for each token that was generated already, count times:
+//    presence_penalty + count * frequency_penalty is subtracted, and the logit is divided by
+//    repetition_penalty where it is positive, else multiplied by it. Ids that may not be sampled
+//    fall out.
+// 2. Temperature 0 takes the largest logit, the lowest id of equals. Else p = softmax(logit / T).
+// 3. top_k keeps the k most probable (the lower id of equals), top_p the fewest of those that have
+//    this share of their sum, min_p of those the ones that are at least min_p times as probable as
+//    the most probable one.
+// 4. One of the rest is drawn in proportion to p: the inverse of the cumulative sum by id.
+//
+// The same logits give the same token on every machine (see softmax.h). The vocabulary is not
+// sorted: a few passes over it find the largest logit, the weights, and the few candidates that
+// top_k and top_p may keep; those fill a histogram, and one bucket of it is sorted.
 #pragma once
 
 #include <cstdint>
@@ -48,12 +47,20 @@ struct AllowedIds {
   std::vector<int32_t> holes;  // nor these, rising
 };
 
+struct Candidate {
+  int32_t id;
+  float logit;
+  float weight;  // e^((logit - largest) / temperature)
+};
+
 // Memory for sampling; one serves any number of samplers, one after the other.
 struct SamplerScratch {
   std::vector<float> logits;
   std::vector<float> weights;
-  std::vector<uint16_t> buckets;
-  std::vector<std::pair<int32_t, float>> kept;
+  std::vector<float> near_logits;
+  std::vector<int32_t> ids;
+  std::vector<Candidate> candidates;
+  std::vector<Candidate> kept;
 };
 
 class Sampler {
@@ -69,6 +76,10 @@ class Sampler {
 
  private:
   bool changes_logits() const;
+  double gather_candidates(std::span<const float> logits, float best, float per_unit,
+                           SamplerScratch& scratch) const;
+  int32_t draw_filtered(std::span<const float> logits, float best, float per_unit, double uniform,
+                        SamplerScratch& scratch) const;
   std::span<const float> adjust(std::span<const float> logits, const AllowedIds& allowed,
                                 SamplerScratch& scratch) const;
 

@@ -19,11 +19,29 @@ constexpr size_t kLanes = 4;
 using Floats = float __attribute__((vector_size(4 * kLanes)));
 using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
 
-// Values behind the end count as minus infinity.
-Floats load(std::span<const float> values, size_t at) {
-  Floats v = Floats{} + kLowest;
-  std::memcpy(&v, values.data() + at, std::min(sizeof(v), 4 * (values.size() - at)));
-  return v;
+// Calls f(lanes, place, count) for all values, four at a time; behind the end they are minus
+// infinity.
+template <class F>
+void for_lanes(std::span<const float> values, F f) {
+  size_t i = 0;
+  for (; i + kLanes <= values.size(); i += kLanes) {
+    Floats v;
+    std::memcpy(&v, values.data() + i, sizeof(v));
+    f(v, i, kLanes);
+  }
+  if (i < values.size()) {
+    Floats v = Floats{} + kLowest;
+    std::memcpy(&v, values.data() + i, 4 * (values.size() - i));
+    f(v, i, values.size() - i);
+  }
+}
+
+void store(Floats v, std::span<float> to, size_t place, size_t count) {
+  if (count == kLanes) {
+    std::memcpy(to.data() + place, &v, sizeof(v));
+  } else {
+    std::memcpy(to.data() + place, &v, 4 * count);
+  }
 }
 
 // e^x for x <= 0. x = n ln 2 + f with |f| <= ln 2 / 2; n by adding 1.5 * 2^23, which rounds to an
@@ -50,10 +68,7 @@ Floats exp_of_negative(Floats x) {
 
 float largest(std::span<const float> values) {
   Floats best = Floats{} + kLowest;
-  for (size_t i = 0; i < values.size(); i += kLanes) {
-    const Floats v = load(values, i);
-    best = v > best ? v : best;
-  }
+  for_lanes(values, [&](Floats v, size_t, size_t) { best = v > best ? v : best; });
   float result = kLowest;
   for (size_t i = 0; i < kLanes; ++i) result = std::max(result, best[i]);
   return result;
@@ -61,10 +76,20 @@ float largest(std::span<const float> values) {
 
 void softmax_weights(std::span<const float> logits, float largest, float per_unit,
                      std::span<float> weights) {
-  for (size_t i = 0; i < logits.size(); i += kLanes) {
-    const Floats w = exp_of_negative((load(logits, i) - largest) * per_unit);
-    std::memcpy(weights.data() + i, &w, std::min(sizeof(w), 4 * (logits.size() - i)));
-  }
+  for_lanes(logits, [&](Floats v, size_t i, size_t count) {
+    store(exp_of_negative((v - largest) * per_unit), weights, i, count);
+  });
+}
+
+void ids_at_least(std::span<const float> values, float least, std::vector<int32_t>& ids) {
+  ids.clear();
+  for_lanes(values, [&](Floats v, size_t i, size_t count) {
+    const Ints enough = v >= least;
+    if ((enough[0] | enough[1] | enough[2] | enough[3]) == 0) return;
+    for (size_t lane = 0; lane < count; ++lane) {
+      if (enough[lane] != 0) ids.push_back(static_cast<int32_t>(i + lane));
+    }
+  });
 }
 
 // Eight lanes at a time, then the lanes from first to last.

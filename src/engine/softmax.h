@@ -3,7 +3,9 @@
 // maths library, a fixed order of all sums, no fused multiply-add.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
 namespace mlc::engine {
 
@@ -14,6 +16,9 @@ float largest(std::span<const float> values);
 // relative error below 1e-6. `weights` has as many elements; largest and per_unit are finite.
 void softmax_weights(std::span<const float> logits, float largest, float per_unit,
                      std::span<float> weights);
+
+// The places of the values that are at least so large, rising.
+void ids_at_least(std::span<const float> values, float least, std::vector<int32_t>& ids);
 
 // In doubles.
 double sum_of(std::span<const float> values);

@@ -58,6 +58,20 @@ TEST(Softmax, TheLargestWeighsExactlyOneAndNansNothing) {
   EXPECT_EQ(weights[5], 0);
 }
 
+TEST(Softmax, IdsAtLeastFindsAllOfThem) {
+  for (size_t n = 0; n < 60; ++n) {
+    const std::vector<float> v = values(n, 10);
+    std::vector<int32_t> expected, ids = {99};
+    for (size_t i = 0; i < n; ++i) {
+      if (v[i] >= 2) expected.push_back(static_cast<int32_t>(i));
+    }
+    ids_at_least(v, 2, ids);
+    EXPECT_EQ(ids, expected);
+    ids_at_least(v, -kInfinity, ids);
+    EXPECT_EQ(ids.size(), n);
+  }
+}
+
 TEST(Softmax, SumsInDoubles) {
   for (size_t n = 0; n < 30; ++n) {
     const std::vector<float> v = values(n, 3);
