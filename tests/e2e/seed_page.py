@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 
-from support.tiny_model import ROOT, check, main, make_model, shared_path
+from support.tiny_model import ROOT, change_json, check, main, make_checkpoint, make_model, shared_path
 
 PAGE = "spec/compile_model_libraries.txt"
 USAGE = "usage: MLC LLM Command Line Interface. [-h] {compile,convert_weight,gen_config"
@@ -152,8 +152,7 @@ def llama_2(program):
 
 
 def all_options_of_convert_weight(program):
-    make_model(program)  # for its source
-    source, out = program.folder / "model-source", program.folder / "out"
+    source, out = make_checkpoint(program), program.folder / "out"
     for quantization in ("q0f16", "q0f32", "q3f16_1", "q4f16_1", "q4f32_1"):
         program.run("convert_weight", source, "--quantization", quantization, "--model-type", "llama", "--device", "cuda:0", "--source",
                     source / "model.safetensors", "--source-format", "huggingface-safetensor", "--output", out / quantization)
@@ -173,16 +172,13 @@ def all_options_of_convert_weight(program):
 
 
 def all_options_of_gen_config(program):
-    make_model(program)
-    source, out = program.folder / "model-source", program.folder / "out"
+    source, out = make_checkpoint(program), program.folder / "out"
     for config in (source, source / "config.json", "llama2_7b"):
         program.run("gen_config", config, "--quantization", "q4f16_1", "--model-type", "llama", "--conv-template", "LM",
                     "--context-window-size", 256, "--prefill-chunk-size", 64, "--tensor-parallel-shard", 2, "--output", out)
         written = json.loads((out / "mlc-chat-config.json").read_text())
         check([written[key] for key in ("context_window_size", "prefill_chunk_size", "tensor_parallel_shards")] == [256, 64, 2], written)
-    mistral = json.loads((source / "config.json").read_text())
-    mistral |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 128}
-    (source / "config.json").write_text(json.dumps(mistral))
+    change_json(source / "config.json", model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=128)
     program.run("gen_config", source, "--quantization", "q4f16_1", "--conv-template", "mistral_default", "--sliding-window-size", 64,
                 "-o", out)
     written = json.loads((out / "mlc-chat-config.json").read_text())
@@ -214,11 +210,9 @@ def all_options_of_compile(program):
     program.run("compile", model, "--host", "aarch64-linux-gnu", "-o", library)
     check(struct.unpack("<H", library.read_bytes()[18:20])[0] == 183, "ELF's e_machine is not that of AArch64")
 
-    mistral = make_model(program, "mistral")
-    config = json.loads((program.folder / "mistral-source/config.json").read_text())
-    config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 128}
-    (program.folder / "mistral-source/config.json").write_text(json.dumps(config))
-    program.run("gen_config", program.folder / "mistral-source", "--quantization", "q4f16_1", "--conv-template", "LM", "-o", mistral)
+    source, mistral = make_checkpoint(program, "mistral"), program.folder / "mistral"
+    change_json(source / "config.json", model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=128)
+    program.run("gen_config", source, "--quantization", "q4f16_1", "--conv-template", "LM", "-o", mistral)
     program.run("compile", mistral, "--overrides", "sliding_window=64", "-o", library)
     metadata = json.loads(program.run("model_metadata", library)[0])
     check(metadata["sliding_window_size"] == 64, metadata)

@@ -6,6 +6,7 @@ failed before it, or `skipped CASE: REASON` where something that it needs is abs
 1: something failed; 77: all was skipped.
 """
 import concurrent.futures
+import json
 import os
 import pathlib
 import signal
@@ -26,22 +27,37 @@ class Program:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("MLC_")}
         self.environment["MLC_LLM_HOME"] = str(self.folder / "home")
 
-    def run(self, *arguments, status=0, text="", environment=None):
-        """Runs a command; gives (standard output, standard error). Another exit status fails the test."""
-        result = subprocess.run([self.path, *map(str, arguments)], input=text.encode(), capture_output=True, timeout=120,
-                                env={**self.environment, **(environment or {})}, check=False)
+    def run(self, *arguments, status=0, text="", environment=None, prepare=None):
+        """Runs a command; gives (standard output, standard error). Another exit status fails the case. `prepare` is called in
+        the new process before the program starts."""
+        result = subprocess.run([self.path, *map(str, arguments)], input=text.encode(), capture_output=True, timeout=300,
+                                env={**self.environment, **(environment or {})}, preexec_fn=prepare, check=False)
         out, err = result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace")
         if result.returncode != status:
             raise AssertionError(f"{' '.join(map(str, arguments))}\nexit status {result.returncode}, expected {status}\n{out}\n{err}")
         return out, err
 
 
-def make_model(program, name="model", template="LM", quantization="q4f16_1", options=(), **shape):
-    """A llama with random weights whose tokens are the 256 bytes; its vocabulary has more ids than the tokenizer."""
-    source, model = program.folder / f"{name}-source", program.folder / name
+def make_checkpoint(program, name="model", **shape):
+    """A llama, if shape has no other architecture, with random weights whose tokens are the 256 bytes; its vocabulary has more
+    ids than the tokenizer. Gives its folder."""
+    source = program.folder / f"{name}-source"
     arguments = {"hidden": 64, "intermediate": 96, "layers": 2, "heads": 4, "kv-heads": 2, "vocab": 300, "context": 512, **shape}
     subprocess.run([sys.executable, ROOT / "scripts/make_random_checkpoint.py", source, "--tokenizer",
                     *(f"--{key}={value}" for key, value in arguments.items())], check=True, stdout=subprocess.DEVNULL)
+    return source
+
+
+def change_json(path, **changes):
+    """Sets keys of a JSON file; a key whose value is None goes."""
+    values = json.loads(path.read_text())
+    values.update(changes)
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+
+
+def make_model(program, name="model", template="LM", quantization="q4f16_1", options=(), **shape):
+    """The converted weights and the chat config of make_checkpoint()."""
+    source, model = make_checkpoint(program, name, **shape), program.folder / name
     program.run("convert_weight", source, "--quantization", quantization, "-o", model)
     program.run("gen_config", source, "--quantization", quantization, "--conv-template", template, "-o", model, *options)
     return model
