@@ -79,6 +79,16 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
+void run_graph_pass(graph::Graph& graph, const std::string& name, const quantization::Quantization& quantization) {
+  for (const GraphPass& pass : graph_passes(quantization, {})) {
+    if (pass.name != name) continue;
+    pass.run(graph);
+    graph::verify(graph);
+    return;
+  }
+  throw UserError(unknown_name_error(ErrorKind::kUser, "", "pass", name, pass_names()));
+}
+
 PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization, const target::Target& target,
                             const PipelineOptions& options, std::vector<PassTime>* times) {
   Runner runner(options, times);
