@@ -178,6 +178,12 @@ void verify_cache(const Graph& graph, const Attrs& attrs, const std::string& whe
 }  // namespace
 
 void verify(const Graph& graph) {
+  for (size_t i = 0; i < graph.cache.size(); ++i) {
+    const CacheGroup& g = graph.cache[i];
+    MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0) << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
+    const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0 : g.sink >= 0 && g.sink < g.window;
+    MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink << " sinks";
+  }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const std::string where = cat("node %", i, " (", op_name(node.op), ")");
@@ -209,12 +215,6 @@ void verify(const Graph& graph) {
     if (node.op == Op::kKvAppend || node.op == Op::kAttention) {
       verify_cache(graph, node.attrs, where);
     }
-  }
-  for (size_t i = 0; i < graph.cache.size(); ++i) {
-    const CacheGroup& g = graph.cache[i];
-    MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0) << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
-    const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0 : g.sink >= 0 && g.sink < g.window;
-    MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink << " sinks";
   }
   MLC_IR_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size())) << "no result";
 }

@@ -20,7 +20,7 @@ Type binary_type(const std::vector<Type>& operands, const Attrs& attrs) {
   const auto& a = operands[0].shape;
   const auto& b = operands[1].shape;
   const bool suffix = b.size() <= a.size() && std::equal(b.rbegin(), b.rend(), a.rbegin());
-  MLC_IR_CHECK(suffix && is_plain_float(operands[1])) << to_text(operands[0]) << " and " << to_text(operands[1]);
+  MLC_IR_CHECK(suffix && is_plain_float(operands[1])) << to_text(operands[0]) << " and " << to_text(operands[1]) << " do not go together";
   return same_type(operands, attrs);
 }
 

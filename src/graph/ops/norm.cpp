@@ -14,7 +14,7 @@ Type norm_type(const std::vector<Type>& operands, const Attrs& attrs) {
   MLC_IR_CHECK(is_plain_float(operands[0])) << "norm of " << to_text(operands[0]);
   for (size_t i = 1; i < operands.size(); ++i) {
     MLC_IR_CHECK(operands[i].shape.size() == 1 && operands[i].shape[0] == operands[0].shape.back() && is_plain_float(operands[i]))
-        << to_text(operands[0]) << " with " << to_text(operands[i]);
+        << "norm of " << to_text(operands[0]) << " with " << to_text(operands[i]);
   }
   Type type = operands[0];
   type.dtype = DType::kF32;
