@@ -124,6 +124,15 @@ kernel::Kernel run_kernel_passes(kernel::Kernel kernel, const Options& options) 
   return kernel;
 }
 
+target::Target target_of(const Options& options) {
+  std::vector<std::string> names;
+  for (const target::CpuLevel& level : target::cpu_levels()) names.emplace_back(level.name);
+  if (std::find(names.begin(), names.end(), options.cpu_level) == names.end()) {
+    throw UserError(unknown_name_error(ErrorKind::kUser, "--cpu-level", "CPU level", options.cpu_level, names));
+  }
+  return or_throw(target::cpu_level_target(options.cpu_level));
+}
+
 std::string range_text(const kernel::LoweredCall& call, size_t variant) {
   const std::string symbol = formats::plan_symbol_name(call.symbol);
   const int64_t most = call.variants[variant].max_value;
@@ -199,10 +208,10 @@ void run_on_graph(const std::string& text, const Options& options) {
   if (options.interpret) {
     print_result(graph);
   } else if (options.lower) {
-    print_kernels(graph, or_throw(target::cpu_level_target(options.cpu_level)), options);
+    print_kernels(graph, target_of(options), options);
   } else if (options.plan) {
     require_step_inputs(graph, "has no place in a plan");
-    print(formats::to_text(compiler::build_plan(graph, or_throw(target::cpu_level_target(options.cpu_level))).plan));
+    print(formats::to_text(compiler::build_plan(graph, target_of(options)).plan));
   } else {
     print(graph::to_text(graph));
   }
