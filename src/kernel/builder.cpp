@@ -34,8 +34,8 @@ int64_t fold_integers(ExprKind kind, int64_t a, int64_t b, bool* done) {
     case ExprKind::kAdd: return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
     case ExprKind::kSub: return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
     case ExprKind::kMul: return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-    case ExprKind::kDiv: if (b != 0) return a / b; break;
-    case ExprKind::kMod: if (b != 0) return a % b; break;
+    case ExprKind::kDiv: if (b != 0 && b != -1) return a / b; break;  // INT64_MIN / -1 traps
+    case ExprKind::kMod: if (b != 0 && b != -1) return a % b; break;
     case ExprKind::kAnd: return a & b;
     case ExprKind::kOr: return a | b;
     case ExprKind::kXor: return a ^ b;
