@@ -26,6 +26,7 @@ std::vector<GraphPass> graph_passes(const quantization::Quantization& quantizati
       {"quantize-parameters", [&](graph::Graph& g) { quantization::quantize_parameters(g, quantization); }, true},
       // Needs the bit layouts; before the fusion, which moves `quantize` into what makes its input.
       {"quantize-activations", graph::quantize_activations, options.int8_activations},
+      // Before the fusion, which leaves apart what has several uses, dead ones too.
       {"remove-dead-nodes", graph::remove_dead_nodes, true},
       {"fuse-epilogues", graph::fuse_epilogues, true},
   };
