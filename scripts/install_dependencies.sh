@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what scripts/dependencies.txt lists for some stages and the machine lacks; without arguments, for all stages.
 #
-#   install_dependencies.sh [STAGE...]     stages: build style text e2e asan fuzz tsan web demo
+#   install_dependencies.sh [STAGE...]     stages: build style text e2e asan fuzz tsan web demo bench
 #
 # Debian packages by apt-get, as root or with sudo; the rest goes into build/ and needs no rights.
 set -euo pipefail
@@ -65,10 +65,11 @@ download_sources() {
 }
 
 install_python_packages() {
-  local packages wheels missing=() name
+  local packages wheels sdists missing=() name
   packages=$(names pip "$@")
   wheels=$(names wheel "$@")
-  [ -n "$packages$wheels" ] || return 0
+  sdists=$(names sdist "$@")
+  [ -n "$packages$wheels$sdists" ] || return 0
   [ -x build/venv/bin/pip ] || python3 -m venv build/venv
   local installed
   installed=$(build/venv/bin/pip list --format freeze --disable-pip-version-check)
@@ -77,10 +78,11 @@ install_python_packages() {
   done
   [ ${#missing[@]} -eq 0 ] || build/venv/bin/pip install -q --disable-pip-version-check "${missing[@]}"
   mkdir -p "$downloads"
-  for name in $wheels; do
-    local file="${name/==/-}"
+  for name in $wheels $sdists; do
+    local file="${name/==/-}" source=()
+    [[ " $sdists " != *" $name "* ]] || source=(--no-binary "${name%%==*}")
     compgen -G "$downloads/${file//-/?}*" >/dev/null ||
-      build/venv/bin/pip download -q --disable-pip-version-check --no-deps -d "$downloads" "$name"
+      build/venv/bin/pip download -q --disable-pip-version-check --no-deps "${source[@]}" -d "$downloads" "$name"
   done
 }
 
