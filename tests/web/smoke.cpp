@@ -91,6 +91,6 @@ MLC_EXPORT(sample)(int vocab_size, int count, int seed) {
   mlc::engine::SamplerScratch scratch;
   mlc::engine::Sampler sampler({.temperature = 1, .top_p = 0.9, .seed = static_cast<uint64_t>(seed)});
   std::vector<int32_t> tokens;
-  for (int i = 0; i < count; ++i) tokens.push_back(sampler.sample(logits, {.end = vocab_size}, scratch));
+  for (int i = 0; i < count; ++i) tokens.push_back(sampler.sample(logits, {.end = vocab_size, .holes = {}}, scratch));
   return give(array(tokens));
 }
