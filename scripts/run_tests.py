@@ -141,8 +141,13 @@ def style():
                      Job("format", ["scripts/format.sh", "--check"], by_status)])
 
 
+def unit_test_programs(preset):
+    """base_test, compiler_test, ...: all that there are, the slow one apart."""
+    return sorted(p for p in (ROOT / "build" / preset).glob("*_test") if p.name != "integration_test")
+
+
 def unit():
-    return run_jobs([gtest(name, f"build/release/{name}") for name in ("compiler_test", "base_test", "runtime_test")])
+    return run_jobs([gtest(program.name, program) for program in unit_test_programs("release")])
 
 
 def integration():
@@ -167,11 +172,12 @@ def e2e():
     program = "build/release/mlc_llm"
     jobs = [Job(f"e2e-{script.stem}", [sys.executable, script.relative_to(ROOT), program], by_lines)
             for script in sorted((ROOT / "tests/e2e").glob("*.py"))]
-    return run_jobs([Job("release-binary", ["readelf", "--wide", "-d", "-S", program], needs_libc_and_libm_only), *jobs])
+    return run_jobs([Job("release-binary", ["readelf", "--wide", "-d", "-S", program], needs_libc_and_libm_only),
+                     Job("cli-docs", [sys.executable, "scripts/update_cli_docs.py", program, "--check"], by_status), *jobs])
 
 
 def asan():
-    jobs = [gtest(f"asan-{name}", f"build/asan/{name}", environment=SANITIZERS) for name in ("compiler_test", "base_test", "runtime_test")]
+    jobs = [gtest(f"asan-{program.name}", program, environment=SANITIZERS) for program in unit_test_programs("asan")]
     return run_jobs([gtest("asan-integration_test", "build/asan/integration_test", [f"--gtest_filter={ASAN_INTEGRATION}"], SANITIZERS), *jobs])
 
 
