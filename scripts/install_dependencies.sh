@@ -39,10 +39,9 @@ install_debian_packages() {
       "they can be installed by root or with sudo only" "run as root: apt-get install ${missing[*]}"
   fi
   echo "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
   # The lists of a fresh system are absent, those of an old one name versions that are gone.
   "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
     fail "apt-get could not install ${missing[*]}" "the list is for Debian 12 (bookworm)"
 }
 
