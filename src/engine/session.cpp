@@ -38,7 +38,8 @@ Result<void> check_all_are_known(const formats::ParameterShards& shards,
   return {};
 }
 
-// Modes of other bits can have tensors of equal shapes, such as q3f16_1 and q4f16_1 where rows are short.
+// Modes of other bits can have tensors of equal shapes, such as q3f16_1 and q4f16_1 where rows are
+// short.
 Result<void> check_quantization(const std::string& model_directory,
                                 const runtime::ModelLibrary& library) {
   const std::string path = path_join(model_directory, "mlc-chat-config.json");
