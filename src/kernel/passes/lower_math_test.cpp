@@ -71,7 +71,7 @@ Errors largest_errors(const std::string& function, double (*reference)(double), 
 // Each bound is stated in lower_math.cpp; the lower limit shows that the sample finds what the worst places are known for.
 void expect_ulps(const Errors& errors, double bound) {
   EXPECT_LE(errors.ulps, bound);
-  EXPECT_GE(errors.ulps, 0.9 * bound - 0.1);
+  EXPECT_GE(errors.ulps, 0.9 * bound);
 }
 
 TEST(LowerMath, Exp) {
@@ -79,7 +79,7 @@ TEST(LowerMath, Exp) {
 }
 
 TEST(LowerMath, Exp2) {
-  expect_ulps(largest_errors("exp2", std::exp2, floats(-126, 127, {-0.495833963f, -126.0f, 127.0f})), 1.0);
+  expect_ulps(largest_errors("exp2", std::exp2, floats(-126, 127, {0.502103031f, -126.0f, 127.0f})), 1.0);
 }
 
 TEST(LowerMath, ExponentialsStayAtTheEndsOfTheirRange) {
@@ -87,32 +87,33 @@ TEST(LowerMath, ExponentialsStayAtTheEndsOfTheirRange) {
   for (const float x : {88.5f, 1000.0f, INFINITY}) EXPECT_EQ(evaluate("exp", x), evaluate("exp", 88.0f)) << x;
   for (const float x : {-127.0f, -1e30f, -INFINITY}) EXPECT_EQ(evaluate("exp2", x), std::ldexp(1.0f, -126)) << x;
   for (const float x : {127.5f, 1e30f, INFINITY}) EXPECT_EQ(evaluate("exp2", x), std::ldexp(1.0f, 127)) << x;
+  EXPECT_EQ(evaluate("exp", NAN), evaluate("exp", -87.0f));
   EXPECT_EQ(evaluate("exp", 0.0f), 1.0f);
   EXPECT_EQ(evaluate("exp2", -3.0f), 0.125f);
 }
 
 TEST(LowerMath, Log2OfNormalNumbers) {
-  expect_ulps(largest_errors("log2", std::log2, floats(std::numeric_limits<float>::min(), std::numeric_limits<float>::max(), {1.41308856f})), 1.7);
+  expect_ulps(largest_errors("log2", std::log2, floats(std::numeric_limits<float>::min(), std::numeric_limits<float>::max(), {1.41387606f})), 1.8);
   for (int e = -126; e < 128; ++e) EXPECT_EQ(evaluate("log2", std::ldexp(1.0f, e)), static_cast<float>(e));
 }
 
 TEST(LowerMath, Tanh) {
-  expect_ulps(largest_errors("tanh", std::tanh, floats(-INFINITY, INFINITY, {0.633547246f, 0.625f, 0.62499994f, 20.0f})), 1.4);
+  expect_ulps(largest_errors("tanh", std::tanh, floats(-INFINITY, INFINITY, {-0.631044209f, 0.625f, 0.62499994f, 20.0f})), 1.4);
 }
 
 TEST(LowerMath, Erf) {
-  expect_ulps(largest_errors("erf", std::erf, floats(-INFINITY, INFINITY, {0.47020638f, -0.969637513f, 1.0f, 0.99999994f, 4.0f})), 2.4);
+  expect_ulps(largest_errors("erf", std::erf, floats(-INFINITY, INFINITY, {-0.474716812f, 0.991211712f, 1.0f, 0.99999994f, 4.0f})), 2.5);
 }
 
 TEST(LowerMath, SinAndCosBelowTwoToTheTwentieth) {
-  const std::vector<float> x = floats(-1048575.9, 1048575.9, {-13899.1982f, 2.39159942f, 1.57079637f, 3.14159274f, 1048575.0f});
+  const std::vector<float> x = floats(-1048575.9, 1048575.9, {-931878.125f, 789076.188f, 2.39159942f, 1.57079637f, 3.14159274f, 1048575.0f});
   const Errors sine = largest_errors("sin", std::sin, x);
   const Errors cosine = largest_errors("cos", std::cos, x);
-  EXPECT_LE(sine.ulps, 1.6);
-  EXPECT_LE(cosine.ulps, 1.6);
+  EXPECT_LE(sine.ulps, 1.7);
+  EXPECT_LE(cosine.ulps, 1.7);
   EXPECT_LE(sine.absolute, 1e-7);
   EXPECT_LE(cosine.absolute, 1e-7);
-  EXPECT_GE(std::max(sine.ulps, cosine.ulps), 1.3);
+  EXPECT_GE(sine.ulps, 1.6);
 }
 
 TEST(LowerMath, OddFunctionsAreOddToTheBit) {
