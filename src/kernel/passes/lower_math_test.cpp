@@ -106,14 +106,15 @@ TEST(LowerMath, Erf) {
 }
 
 TEST(LowerMath, SinAndCosBelowTwoToTheTwentieth) {
-  const std::vector<float> x = floats(-1048575.9, 1048575.9, {-931878.125f, 789076.188f, 2.39159942f, 1.57079637f, 3.14159274f, 1048575.0f});
+  const std::vector<float> x = floats(-1048575.9, 1048575.9, {-931878.125f, 789076.188f, 993335.5f, 2.39159942f, 1.57079637f, 3.14159274f, 1048575.0f});
   const Errors sine = largest_errors("sin", std::sin, x);
   const Errors cosine = largest_errors("cos", std::cos, x);
   EXPECT_LE(sine.ulps, 1.7);
-  EXPECT_LE(cosine.ulps, 1.7);
+  EXPECT_LE(cosine.ulps, 1.9);
   EXPECT_LE(sine.absolute, 1e-7);
   EXPECT_LE(cosine.absolute, 1e-7);
   EXPECT_GE(sine.ulps, 1.6);
+  EXPECT_GE(cosine.ulps, 1.8);
 }
 
 TEST(LowerMath, OddFunctionsAreOddToTheBit) {
