@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// mlc-ir: reads a graph or kernels in their text form, runs passes or the lowering, and prints what comes out. For the
-// text tests (tests/run.py) and for looking at a dump of `mlc_llm compile --debug-dump`.
+// mlc-ir: reads a graph or kernels in their text form, runs passes or the lowering, and prints what
+// comes out. For the text tests (tests/run.py) and for looking at a dump of `mlc_llm compile
+// --debug-dump`.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compiler/build_plan.h"
@@ -28,7 +29,8 @@ constexpr const char* kHelp =
     "\n"
     "Reads FILE (a graph, or kernels one after the other), verifies it and prints it.\n"
     "\n"
-    "  --pass=NAME[,NAME]...  run these passes first: a graph's as `mlc_llm compile` names them; a kernel's: lower-math\n"
+    "  --pass=NAME[,NAME]...  run these passes first: a graph's as `mlc_llm compile` names them; a "
+    "kernel's: lower-math\n"
     "  --quantization=NAME    the mode for the pass quantize-parameters\n"
     "  --lower                print the kernels that the nodes of the graph become\n"
     "  --plan                 print the plan of the graph\n"
@@ -39,7 +41,7 @@ constexpr const char* kHelp =
 
 struct Options {
   std::string file;
-  std::vector<std::string> passes;
+  std::string pass;
   std::string quantization;
   std::string cpu_level = "x86-64-v3";
   bool lower = false;
@@ -47,49 +49,56 @@ struct Options {
   bool interpret = false;
   bool verify = false;
   bool help = false;
+
+  std::vector<std::string> passes() const {
+    return pass.empty() ? std::vector<std::string>() : split(pass, ',');
+  }
 };
+
+constexpr std::pair<const char*, std::string Options::*> kValues[] = {
+    {"--pass", &Options::pass},
+    {"--quantization", &Options::quantization},
+    {"--cpu-level", &Options::cpu_level}};
+constexpr std::pair<const char*, bool Options::*> kFlags[] = {
+    {"--lower", &Options::lower},         {"--plan", &Options::plan},
+    {"--interpret", &Options::interpret}, {"--verify", &Options::verify},
+    {"--help", &Options::help},           {"-h", &Options::help}};
+
+// Takes an argument that begins with '-'.
+void parse_option(const std::string& argument, Options& options) {
+  const size_t equals = argument.find('=');
+  const std::string name = argument.substr(0, equals);
+  std::vector<std::string> names;
+  for (const auto& [known, value] : kValues) {
+    names.emplace_back(known);
+    if (name != known) continue;
+    if (equals == std::string::npos) throw UserError(usage_error(name, "has no value"));
+    options.*value = argument.substr(equals + 1);
+    return;
+  }
+  for (const auto& [known, value] : kFlags) {
+    names.emplace_back(known);
+    if (name != known) continue;
+    if (equals != std::string::npos) throw UserError(usage_error(name, "takes no value"));
+    options.*value = true;
+    return;
+  }
+  throw UserError(unknown_name_error(ErrorKind::kUsage, "", "option", name, names));
+}
 
 Options parse_options(const std::vector<std::string>& arguments) {
   Options options;
   for (const std::string& argument : arguments) {
-    const size_t equals = argument.find('=');
-    const std::string name = argument.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : argument.substr(equals + 1);
-    const auto has_value = [&](bool wanted) {
-      if (wanted == (equals == std::string::npos)) {
-        throw UserError(usage_error(name, wanted ? "has no value" : "takes no value"));
-      }
-      return true;
-    };
-    if (name == "-h" || name == "--help") {
-      options.help = has_value(false);
-    } else if (name == "--pass") {
-      has_value(true);
-      for (const std::string& pass : split(value, ',')) options.passes.push_back(pass);
-    } else if (name == "--quantization") {
-      has_value(true);
-      options.quantization = value;
-    } else if (name == "--cpu-level") {
-      has_value(true);
-      options.cpu_level = value;
-    } else if (name == "--lower") {
-      options.lower = has_value(false);
-    } else if (name == "--plan") {
-      options.plan = has_value(false);
-    } else if (name == "--interpret") {
-      options.interpret = has_value(false);
-    } else if (name == "--verify") {
-      options.verify = has_value(false);
-    } else if (argument.starts_with("-")) {
-      throw UserError(unknown_name_error(ErrorKind::kUsage, "", "option", name,
-                                         {"--pass", "--quantization", "--cpu-level", "--lower", "--plan", "--interpret", "--verify", "--help"}));
+    if (argument.starts_with("-")) {
+      parse_option(argument, options);
     } else if (options.file.empty()) {
       options.file = argument;
     } else {
       throw UserError(usage_error("", "unexpected argument " + argument));
     }
   }
-  if (options.file.empty() && !options.help) throw UserError(usage_error("", "missing FILE", "", "mlc-ir --help lists the options"));
+  if (options.file.empty() && !options.help)
+    throw UserError(usage_error("", "missing FILE", "", "mlc-ir --help lists the options"));
   return options;
 }
 
@@ -97,7 +106,8 @@ void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), std
 
 bool is_kernel_pass(const std::string& name) { return name == "lower-math"; }
 
-// The texts of kernels that stand one after the other, each with the empty lines that keep its line numbers.
+// The texts of kernels that stand one after the other, each with the empty lines that keep its line
+// numbers.
 std::vector<std::string> split_kernels(const std::string& text) {
   std::vector<std::string> parts;
   std::string blank;
@@ -116,7 +126,7 @@ std::vector<std::string> split_kernels(const std::string& text) {
 
 kernel::Kernel run_kernel_passes(kernel::Kernel kernel, const Options& options) {
   kernel::verify(kernel);
-  for (const std::string& pass : options.passes) {
+  for (const std::string& pass : options.passes()) {
     if (!is_kernel_pass(pass)) continue;
     kernel = kernel::lower_math(kernel);
     kernel::verify(kernel);
@@ -128,7 +138,8 @@ target::Target target_of(const Options& options) {
   std::vector<std::string> names;
   for (const target::CpuLevel& level : target::cpu_levels()) names.emplace_back(level.name);
   if (std::find(names.begin(), names.end(), options.cpu_level) == names.end()) {
-    throw UserError(unknown_name_error(ErrorKind::kUser, "--cpu-level", "CPU level", options.cpu_level, names));
+    throw UserError(
+        unknown_name_error(ErrorKind::kUser, "--cpu-level", "CPU level", options.cpu_level, names));
   }
   return or_throw(target::cpu_level_target(options.cpu_level));
 }
@@ -140,33 +151,41 @@ std::string range_text(const kernel::LoweredCall& call, size_t variant) {
   return variant == 0 ? "any " + symbol : symbol + " above";
 }
 
-void print_kernels(const graph::Graph& graph, const target::Target& target, const Options& options) {
+void print_kernels(const graph::Graph& graph, const target::Target& target,
+                   const Options& options) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const graph::Node& node = graph.nodes[i];
-    if (node.op == graph::Op::kInput || node.op == graph::Op::kParameter || node.op == graph::Op::kConstant) continue;
+    if (node.op == graph::Op::kInput || node.op == graph::Op::kParameter ||
+        node.op == graph::Op::kConstant)
+      continue;
     const kernel::LoweredNode lowered = kernel::lower(graph, static_cast<graph::NodeId>(i), target);
     for (const kernel::LoweredCall& call : lowered.calls) {
       for (size_t v = 0; v < call.variants.size(); ++v) {
-        print(cat("# ", graph::op_name(node.op), ", ", range_text(call, v), call.variants[v].kernel.empty() ? ": nothing" : "", "\n"));
-        for (const kernel::LoweredKernel& k : call.variants[v].kernel) print(kernel::to_text(run_kernel_passes(k.kernel, options)));
+        print(cat("# ", graph::op_name(node.op), ", ", range_text(call, v),
+                  call.variants[v].kernel.empty() ? ": nothing" : "", "\n"));
+        for (const kernel::LoweredKernel& k : call.variants[v].kernel)
+          print(kernel::to_text(run_kernel_passes(k.kernel, options)));
       }
     }
   }
 }
 
-// Values between -1.25 and 1.25 that differ from parameter to parameter by their name's length only.
+// Values from -1.25 to 1.25, other ones for a name of another length.
 std::vector<float> small_values(const graph::Node& parameter) {
   int64_t count = 1;
   for (const graph::Dim& dim : parameter.type.shape) count *= dim.value;
   std::vector<float> values;
-  for (int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>((7 * i + 3 * static_cast<int64_t>(parameter.name.size())) % 11 - 5) / 4);
+  for (int64_t i = 0; i < count; ++i)
+    values.push_back(
+        static_cast<float>((7 * i + 3 * static_cast<int64_t>(parameter.name.size())) % 11 - 5) / 4);
   return values;
 }
 
 // Only these are tables of a step; a graph in a test may have others.
 void require_step_inputs(const graph::Graph& graph, const std::string& problem) {
   for (const graph::Node& node : graph.nodes) {
-    const bool is_table = node.name == "tokens" || node.name == "positions" || node.name == "lengths" || node.name == "logit_rows";
+    const bool is_table = node.name == "tokens" || node.name == "positions" ||
+                          node.name == "lengths" || node.name == "logit_rows";
     if (node.op == graph::Op::kInput && !is_table) {
       throw UserError("input %" + node.name, problem, "tokens, positions, lengths or logit_rows",
                       "make it a parameter: %" + node.name + ": f32[2, 4] plain");
@@ -185,7 +204,8 @@ void print_result(const graph::Graph& graph) {
   for (int64_t r = 0; r < result.rows(); ++r) {
     for (int64_t i = 0; i < result.last(); ++i) {
       char text[32];
-      const double value = result.row(r)[i] == 0 ? 0 : static_cast<double>(result.row(r)[i]);  // no -0
+      const double value =
+          result.row(r)[i] == 0 ? 0 : static_cast<double>(result.row(r)[i]);  // no -0
       std::snprintf(text, sizeof(text), "%s%.5g", i == 0 ? "" : " ", value);
       print(text);
     }
@@ -195,13 +215,14 @@ void print_result(const graph::Graph& graph) {
 
 void run_on_graph(const std::string& text, const Options& options) {
   graph::Graph graph = graph::parse_graph(text, path_name(options.file));
-  for (const std::string& pass : options.passes) {
+  for (const std::string& pass : options.passes()) {
     if (is_kernel_pass(pass) && options.lower) continue;
     if (pass == "quantize-parameters" && options.quantization.empty()) {
-      throw UserError(usage_error("--pass=quantize-parameters", "needs a mode", "", "add --quantization=q4f16_1"));
+      throw UserError(usage_error("--pass=quantize-parameters", "needs a mode", "",
+                                  "add --quantization=q4f16_1"));
     }
-    const quantization::Quantization& mode =
-        *or_throw(quantization::find_quantization(options.quantization.empty() ? "q0f32" : options.quantization, "--quantization"));
+    const quantization::Quantization& mode = *or_throw(quantization::find_quantization(
+        options.quantization.empty() ? "q0f32" : options.quantization, "--quantization"));
     compiler::run_graph_pass(graph, pass, mode);
   }
   if (options.verify) return;
@@ -218,12 +239,15 @@ void run_on_graph(const std::string& text, const Options& options) {
 }
 
 void run_on_kernels(const std::string& text, const Options& options) {
-  for (const std::string& pass : options.passes) {
-    if (!is_kernel_pass(pass)) throw UserError(unknown_name_error(ErrorKind::kUsage, "--pass", "pass over kernels", pass, {"lower-math"}));
+  for (const std::string& pass : options.passes()) {
+    if (!is_kernel_pass(pass))
+      throw UserError(unknown_name_error(ErrorKind::kUsage, "--pass", "pass over kernels", pass,
+                                         {"lower-math"}));
   }
   bool first = true;
   for (const std::string& part : split_kernels(text)) {
-    const kernel::Kernel kernel = run_kernel_passes(kernel::parse_kernel(part, path_name(options.file)), options);
+    const kernel::Kernel kernel =
+        run_kernel_passes(kernel::parse_kernel(part, path_name(options.file)), options);
     if (!options.verify) print((first ? "" : "\n") + kernel::to_text(kernel));
     first = false;
   }
@@ -237,7 +261,8 @@ int run(const std::vector<std::string>& arguments) {
   }
   const std::string text = or_throw(read_file(options.file));
   bool is_kernel = false;
-  for (const std::string& line : split(text, '\n')) is_kernel = is_kernel || line.starts_with("kernel ");
+  for (const std::string& line : split(text, '\n'))
+    is_kernel = is_kernel || line.starts_with("kernel ");
   try {
     is_kernel ? run_on_kernels(text, options) : run_on_graph(text, options);
   } catch (const IrError& error) {  // of what the file says, so the file's

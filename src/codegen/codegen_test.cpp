@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The few lines of assembly that matter: which instructions a level uses, and that the bytes depend on nothing else.
-// What the code computes is tested in link/generated_code_test.cpp, where it can be loaded.
+// The few lines of assembly that matter: which instructions a level uses, and that the bytes depend
+// on nothing else. What the code computes is tested in link/generated_code_test.cpp, where it can
+// be loaded.
 #include "codegen/codegen.h"
 
 #include <gtest/gtest.h>
@@ -12,23 +13,32 @@
 namespace mlc::codegen {
 namespace {
 
-GeneratedCode generate(const std::string& body, const char* parameters, const char* level, int threads = 1, int copies = 1) {
+GeneratedCode generate(const std::string& body, const char* parameters, const char* level,
+                       int threads = 1, int copies = 1) {
   std::vector<kernel::Kernel> kernels;
-  for (int i = 0; i < copies; ++i) kernels.push_back(kernel::parse_kernel(cat("kernel @k", i, "(", parameters, ") {\n", body, "}\n"), "test"));
+  for (int i = 0; i < copies; ++i)
+    kernels.push_back(
+        kernel::parse_kernel(cat("kernel @k", i, "(", parameters, ") {\n", body, "}\n"), "test"));
   std::vector<KernelToGenerate> items;
   for (const kernel::Kernel& k : kernels) {
     kernel::verify(k);
     items.push_back({&k, k.name});
   }
-  return generate_kernels(items, target::cpu_level_target(level).value(), {.threads = threads, .want_llvm_ir = true, .want_assembly = true});
+  return generate_kernels(items, target::cpu_level_target(level).value(),
+                          {.threads = threads, .want_llvm_ir = true, .want_assembly = true});
 }
 
-constexpr const char* kFma = "parallel %t in %n {\n store %y[%t * 16] = fma(load<16>(%x, %t * 16), load<16>(%x, 0), load<16>(%y, %t * 16))\n}\n";
+constexpr const char* kFma =
+    "parallel %t in %n {\n store %y[%t * 16] = fma(load<16>(%x, %t * 16), load<16>(%x, 0), "
+    "load<16>(%y, %t * 16))\n}\n";
 constexpr const char* kFmaParameters = "%x: f32 weight, %y: f32 arena, %n: i64";
-constexpr const char* kDot = "store %y[0] = dot4(load<8>(%y, 0), load<32>(%a, 0), load<32>(%b, 0))\n";
+constexpr const char* kDot =
+    "store %y[0] = dot4(load<8>(%y, 0), load<32>(%a, 0), load<32>(%b, 0))\n";
 constexpr const char* kDotParameters = "%a: u8 arena, %b: i8 weight, %y: i32 arena";
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+bool has(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
 
 TEST(Codegen, AFusedMultiplyAddIsOneInstructionWhereTheLevelHasIt) {
   EXPECT_TRUE(has(generate(kFma, kFmaParameters, "x86-64-v3").assembly, "vfmadd"));
@@ -44,15 +54,18 @@ TEST(Codegen, DotProductsUseWhatTheLevelHas) {
   EXPECT_TRUE(has(generate(kDot, kDotParameters, "x86-64-v3").assembly, "vpmaddubsw"));
 }
 
-// A loop that sets memory to zero must not become a call of memset: libraries import nothing. (Where a level has no
-// fused multiply-add its exact emulation is a function of the same object.)
+// A loop that sets memory to zero must not become a call of memset: libraries import nothing.
+// (Where a level has no fused multiply-add its exact emulation is a function of the same object.)
 TEST(Codegen, KernelsImportNothing) {
-  const char* zeros = "parallel %t in %n {\n for %i in 4096 {\n store %y[(%t * 4096) + %i] = 0.0:f32\n }\n}\n";
-  const char* copies = "parallel %t in %n {\n for %i in 4096 {\n store %y[(%t * 4096) + %i] = load(%x, %i)\n }\n}\n";
+  const char* zeros =
+      "parallel %t in %n {\n for %i in 4096 {\n store %y[(%t * 4096) + %i] = 0.0:f32\n }\n}\n";
+  const char* copies =
+      "parallel %t in %n {\n for %i in 4096 {\n store %y[(%t * 4096) + %i] = load(%x, %i)\n }\n}\n";
   for (const char* level : {"x86-64", "x86-64-v3", "x86-64-v4-vnni"}) {
     for (const char* body : {zeros, copies, kFma}) {
       const std::string assembly = generate(body, kFmaParameters, level).assembly;
-      for (const char* name : {"memset", "memcpy", "@PLT", "fmaf"}) EXPECT_FALSE(has(assembly, name)) << name << ", " << level << "\n" << body;
+      for (const char* name : {"memset", "memcpy", "@PLT", "fmaf"})
+        EXPECT_FALSE(has(assembly, name)) << name << ", " << level << "\n" << body;
     }
   }
 }
@@ -69,7 +82,8 @@ TEST(Codegen, BytesDoNotDependOnTheNumberOfThreads) {
 TEST(Codegen, TextsAreMadeOnDemandOnly) {
   const kernel::Kernel k = kernel::parse_kernel("kernel @k(%n: i64) {\n}\n", "test");
   const KernelToGenerate item{&k, "k"};
-  const GeneratedCode code = generate_kernels({&item, 1}, target::cpu_level_target("x86-64-v3").value(), {});
+  const GeneratedCode code =
+      generate_kernels({&item, 1}, target::cpu_level_target("x86-64-v3").value(), {});
   EXPECT_TRUE(code.llvm_ir.empty());
   EXPECT_TRUE(code.assembly.empty());
   EXPECT_TRUE(has(generate("", "%n: i64", "x86-64-v3").llvm_ir, "define"));

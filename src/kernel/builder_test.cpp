@@ -35,7 +35,8 @@ TEST(KernelBuilder, FoldsIntegersAndLeavesFloatsAlone) {
   EXPECT_EQ(to_text(index(1) / 0), "1 / 0") << "what has no value stays";
   EXPECT_EQ(to_text(constant({DType::kI64, 1}, INT64_MIN) / -1), "-9223372036854775808 / -1");
   EXPECT_EQ(to_text(f32(1) + f32(2)), "1.0:f32 + 2.0:f32") << "rounding is left to the machine";
-  EXPECT_EQ(to_text(f32(0) * var(make_var("x", {DType::kF32, 1}))), "0.0:f32 * %x") << "0 * NaN is NaN";
+  EXPECT_EQ(to_text(f32(0) * var(make_var("x", {DType::kF32, 1}))), "0.0:f32 * %x")
+      << "0 * NaN is NaN";
   EXPECT_EQ(to_text(cast(DType::kF32, i32(3))), "3.0:f32");
   EXPECT_EQ(to_text(cast(DType::kU8, i32(-1))), "255:u8");
   EXPECT_EQ(to_text(select(less(index(1), index(2)), n, index(0))), "%n");
@@ -46,7 +47,8 @@ TEST(KernelBuilder, BroadcastsScalarsThatMeetVectors) {
   EXPECT_EQ(to_text(v * f32(2)), "%v * 2.0:f32x8");
   EXPECT_EQ(to_text(f32(2) - v), "2.0:f32x8 - %v");
   EXPECT_EQ(to_text(fma(f32(2), v, f32(1))), "fma(2.0:f32x8, %v, 1.0:f32x8)");
-  EXPECT_EQ(to_text(select(var(make_var("c", {DType::kBool, 1})), v, f32(0))), "select(broadcast<8>(%c), %v, 0.0:f32x8)");
+  EXPECT_EQ(to_text(select(var(make_var("c", {DType::kBool, 1})), v, f32(0))),
+            "select(broadcast<8>(%c), %v, 0.0:f32x8)");
 }
 
 TEST(KernelBuilder, ShufflesThatChangeNothingAreNone) {
@@ -88,14 +90,17 @@ TEST(KernelBuilder, GivesEveryNameOnce) {
   const Kernel kernel = b.finish();
   verify(kernel);
   EXPECT_EQ(to_text(kernel),
-            "kernel @k(%x: f32 arena) {\n  let %a = load(%x, 0)\n  let %a.1 = load(%x, 1)\n  for %x.1 in 3 {\n    store %x[%x.1] = %a + %a.1\n  }\n}\n");
+            "kernel @k(%x: f32 arena) {\n  let %a = load(%x, 0)\n  let %a.1 = load(%x, 1)\n  for "
+            "%x.1 in 3 {\n    store %x[%x.1] = %a + %a.1\n  }\n}\n");
   EXPECT_EQ(to_text(parse_kernel(to_text(kernel), "test")), to_text(kernel));
 }
 
 TEST(KernelBuilder, LoopsAndConditionsThatAreKnownAreNone) {
   KernelBuilder b("k");
   const BufferRef x = b.buffer_parameter("x", DType::kF32, Space::kArena);
-  const auto store = [&](double value) { return [&b, x, value] { b.store(x, index(0), f32(value)); }; };
+  const auto store = [&](double value) {
+    return [&b, x, value] { b.store(x, index(0), f32(value)); };
+  };
   b.serial("none", 0, [&](const Expr&) { store(1)(); });
   b.serial("one", 1, [&](const Expr& i) { b.store(x, i, f32(2)); });
   b.if_then(less(index(1), index(2)), store(3), store(4));
@@ -104,7 +109,8 @@ TEST(KernelBuilder, LoopsAndConditionsThatAreKnownAreNone) {
   const Kernel kernel = b.finish();
   verify(kernel);
   EXPECT_EQ(to_text(kernel),
-            "kernel @k(%x: f32 arena) {\n  {\n    store %x[0] = 2.0:f32\n  }\n  {\n    store %x[0] = 3.0:f32\n  }\n  {\n  }\n"
+            "kernel @k(%x: f32 arena) {\n  {\n    store %x[0] = 2.0:f32\n  }\n  {\n    store %x[0] "
+            "= 3.0:f32\n  }\n  {\n  }\n"
             "  parallel %t in 1 {\n    store %x[%t] = 6.0:f32\n  }\n}\n")
       << "the tasks of a kernel stay a loop";
 }

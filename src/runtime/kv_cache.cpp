@@ -165,6 +165,8 @@ void KvCache::truncate(SequenceId id, int64_t length) {
       drop_page(groups_[g], sequence.pages[g].back());
       sequence.pages[g].pop_back();
     }
+    // Pages that come in the place of those given back are there to be given back again.
+    sequence.released[g] = std::min(sequence.released[g], static_cast<int64_t>(keep));
   }
   sequence.length = length;
 }

@@ -144,6 +144,42 @@ TEST(KvCache, AWindowGivesPagesBackAndKnowsWhichPrefixesAreLeft) {
   EXPECT_TRUE(cache.holds_prefix(full, 0));
 }
 
+TEST(KvCache, ATruncatedWindowGivesItsPagesBackAgainWhenItGrows) {
+  KvCache cache = make_cache(64, 16, 2);
+  const SequenceId a = cache.add_sequence();
+  const auto grow_to_40 = [&] {
+    while (cache.length(a) < 40) {
+      ASSERT_TRUE(cache.extend(a, 1));
+      cache.release_unseen(a);
+    }
+  };
+  grow_to_40();
+  const int64_t free = cache.free_pages(0);
+  ASSERT_TRUE(cache.holds_prefix(a, 8));
+  cache.truncate(a, 8);
+  grow_to_40();
+  EXPECT_EQ(cache.free_pages(0), free);
+}
+
+TEST(KvCache, GroupsHavePagesOfTheirOwn) {
+  formats::Plan plan;
+  plan.cache_groups = {make_group(0, 0, {0, 2}), make_group(16, 0, {1})};
+  plan.cache_layers = 3;
+  KvCache cache = KvCache::create(plan, 64).value();
+  const int64_t free[] = {cache.free_pages(0), cache.free_pages(1)};
+  const SequenceId a = cache.add_sequence();
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(cache.extend(a, 1));
+    cache.release_unseen(a);
+  }
+  EXPECT_EQ(cache.num_groups(), 2);
+  EXPECT_EQ(cache.free_pages(0), free[0] - 10);
+  EXPECT_EQ(cache.free_pages(1), free[1] - 4) << "blocks of eight from position 24 on";
+  EXPECT_NE(cache.pages(a, 0)[0], 0);
+  EXPECT_EQ(cache.pages(a, 1)[0], 0);
+  EXPECT_EQ(cache.bytes_per_token(), 3 * kPageBytes / kPageTokens);
+}
+
 TEST(KvCache, PagesForAWindowAreBounded) {
   const KvCache full = make_cache(64);
   EXPECT_EQ(full.pages_for(0, 33, 8), 9);

@@ -9,10 +9,10 @@
 namespace mlc::graph {
 namespace {
 
-// A size that the operator needs, small enough that products of two fit.
+// A size that the operator needs, small enough that products of them fit.
 int64_t positive(const Attrs& attrs, Attr attr) {
   const int64_t value = attrs.int_of(attr);
-  MLC_IR_CHECK(value > 0 && value <= INT32_MAX) << attr_name(attr) << " is " << value;
+  MLC_IR_CHECK(value > 0 && value <= 1 << 20) << attr_name(attr) << " is " << value;
   return value;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Passes by equivalence: random graphs of every operator give the same values before and after, to the bit where a pass
-// only moves operators. What the passes write is in tests/ir/passes/.
+// Passes by equivalence: random graphs of every operator give the same values before and after, to
+// the bit where a pass only moves operators. What the passes write is in tests/ir/passes/.
 #include "graph/passes/passes.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,8 @@ std::vector<float> random_values(const Node& parameter) {
   return values;
 }
 
-// A graph of `size` random operators over values of rows of kWidth, with appends and attention in order.
+// A graph of `size` random operators over values of rows of kWidth, with appends and attention in
+// order.
 Graph random_graph(uint32_t seed, int size) {
   std::mt19937 random(seed);
   const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
@@ -39,47 +40,85 @@ Graph random_graph(uint32_t seed, int size) {
   const NodeId positions = b.input("positions", DType::kI32, {Symbol::kNumTokens});
   const NodeId lengths = b.input("lengths", DType::kI32, {Symbol::kNumTokens});
   const NodeId logit_rows = b.input("logit_rows", DType::kI32, {Symbol::kNumLogits});
-  const NodeId table = b.add_node(Op::kRopeTable, {positions, lengths, b.constant({1.0, 0.3, 0.1})});
-  std::vector<NodeId> values = {b.add_node(Op::kEmbedding, {tokens, b.parameter("embedding", DType::kF32, {10, kWidth}, ParameterKind::kEmbedding)})};
+  const NodeId table =
+      b.add_node(Op::kRopeTable, {positions, lengths, b.constant({1.0, 0.3, 0.1})});
+  std::vector<NodeId> values = {b.add_node(
+      Op::kEmbedding,
+      {tokens, b.parameter("embedding", DType::kF32, {10, kWidth}, ParameterKind::kEmbedding)})};
   int64_t layer = 0;
   std::vector<CacheGroup> cache;
   int name = 0;
   const auto linear = [&](NodeId x, int64_t out) {
-    return b.add_node(Op::kMatmul, {x, b.parameter("w" + std::to_string(name++), DType::kF32, {out, b.type(x).last()}, ParameterKind::kLinear)});
+    return b.add_node(Op::kMatmul,
+                      {x, b.parameter("w" + std::to_string(name++), DType::kF32,
+                                      {out, b.type(x).last()}, ParameterKind::kLinear)});
   };
   for (int i = 0; i < size; ++i) {
-    // Mostly the newest value, so that chains appear; sometimes an older one, so that values have several uses.
+    // Mostly the newest value, so that chains appear; sometimes an older one, so that values have
+    // several uses.
     const NodeId x = below(4) == 0 ? values[below(values.size())] : values.back();
     const NodeId other = values[below(values.size())];
     const NodeId row = b.parameter("row" + std::to_string(below(3)), DType::kF32, {kWidth});
     NodeId made = -1;
     switch (below(12)) {
-      case 0: made = linear(x, kWidth); break;
-      case 1: made = b.add_node(Op::kAdd, {x, other}); break;
-      case 2: made = b.add_node(Op::kAdd, {other, x}); break;
-      case 3: made = b.add_node(Op::kMul, {x, row}); break;
-      case 4: made = b.add_node(Op::kScale, {x}, {{Attr::kValue, 0.75}}); break;
-      case 5: made = b.add_node(Op::kGelu, {x}); break;
-      case 6: made = b.add_node(Op::kRmsNorm, {x, row}, {{Attr::kEps, 1e-5}}); break;
-      case 7: made = b.add_node(Op::kLayerNorm, {x, row}, {{Attr::kEps, 1e-5}}); break;
-      case 8: made = b.add_node(Op::kGate, {linear(x, 2 * kWidth)}, {{Attr::kActivation, Op::kSilu}}); break;
-      case 9: made = b.add_node(Op::kAdd, {linear(x, kWidth), row}); break;
+      case 0:
+        made = linear(x, kWidth);
+        break;
+      case 1:
+        made = b.add_node(Op::kAdd, {x, other});
+        break;
+      case 2:
+        made = b.add_node(Op::kAdd, {other, x});
+        break;
+      case 3:
+        made = b.add_node(Op::kMul, {x, row});
+        break;
+      case 4:
+        made = b.add_node(Op::kScale, {x}, {{Attr::kValue, 0.75}});
+        break;
+      case 5:
+        made = b.add_node(Op::kGelu, {x});
+        break;
+      case 6:
+        made = b.add_node(Op::kRmsNorm, {x, row}, {{Attr::kEps, 1e-5}});
+        break;
+      case 7:
+        made = b.add_node(Op::kLayerNorm, {x, row}, {{Attr::kEps, 1e-5}});
+        break;
+      case 8:
+        made = b.add_node(Op::kGate, {linear(x, 2 * kWidth)}, {{Attr::kActivation, Op::kSilu}});
+        break;
+      case 9:
+        made = b.add_node(Op::kAdd, {linear(x, kWidth), row});
+        break;
       case 10:
         made = b.add_node(Op::kRope, {linear(x, kWidth), table},
-                          {{Attr::kHeads, int64_t{3}}, {Attr::kHeadDim, kHeadDim}, {Attr::kRotaryDim, int64_t{6}}, {Attr::kStyle, std::string("half")}});
+                          {{Attr::kHeads, int64_t{3}},
+                           {Attr::kHeadDim, kHeadDim},
+                           {Attr::kRotaryDim, int64_t{6}},
+                           {Attr::kStyle, std::string("half")}});
         break;
       default: {
         // Heads of q, k, v: 4 + 1 + 1.
         NodeId qkv = linear(x, 6 * kHeadDim);
         if (below(2) == 0) {
-          qkv = b.add_node(Op::kRope, {qkv, table}, {{Attr::kHeads, int64_t{5}}, {Attr::kHeadDim, kHeadDim}, {Attr::kRotaryDim, int64_t{6}}, {Attr::kStyle, std::string("pair")}});
+          qkv = b.add_node(Op::kRope, {qkv, table},
+                           {{Attr::kHeads, int64_t{5}},
+                            {Attr::kHeadDim, kHeadDim},
+                            {Attr::kRotaryDim, int64_t{6}},
+                            {Attr::kStyle, std::string("pair")}});
         }
-        Attrs heads = {{Attr::kLayer, layer}, {Attr::kHeads, int64_t{4}}, {Attr::kKvHeads, int64_t{1}}, {Attr::kHeadDim, kHeadDim}};
+        Attrs heads = {{Attr::kLayer, layer},
+                       {Attr::kHeads, int64_t{4}},
+                       {Attr::kKvHeads, int64_t{1}},
+                       {Attr::kHeadDim, kHeadDim}};
         const NodeId q = b.add_node(Op::kKvAppend, {qkv}, heads);
         heads.set(Attr::kScaleFactor, 0.4);
         made = b.add_node(Op::kAttention, {q}, heads);
-        CacheGroup group{.kv_heads = 1, .head_dim = kHeadDim, .dtype = DType::kF16, .layers = {layer}};
-        if (layer % 2 == 1) group.kind = CacheGroup::Kind::kWindow, group.window = 3, group.sink = 1;
+        CacheGroup group{
+            .kv_heads = 1, .head_dim = kHeadDim, .dtype = DType::kF16, .layers = {layer}};
+        if (layer % 2 == 1)
+          group.kind = CacheGroup::Kind::kWindow, group.window = 3, group.sink = 1;
         cache.push_back(group);
         ++layer;
       }
@@ -93,16 +132,20 @@ Graph random_graph(uint32_t seed, int size) {
 // Three steps over two sequences: a prefill of each, then single tokens.
 std::vector<Tensor> run(const Graph& graph) {
   Interpreter interpreter(graph, random_values);
-  return {interpreter.run({{1, 2, 3, 4, 5}, {0, 1, 2, 0, 1}, {3, 3, 3, 2, 2}, {0, 0, 0, 1, 1}, {2, 4}}),
-          interpreter.run({{6, 7}, {3, 2}, {4, 3}, {0, 1}, {0, 1}}), interpreter.run({{8}, {4}, {5}, {0}, {0}})};
+  return {
+      interpreter.run({{1, 2, 3, 4, 5}, {0, 1, 2, 0, 1}, {3, 3, 3, 2, 2}, {0, 0, 0, 1, 1}, {2, 4}}),
+      interpreter.run({{6, 7}, {3, 2}, {4, 3}, {0, 1}, {0, 1}}),
+      interpreter.run({{8}, {4}, {5}, {0}, {0}})};
 }
 
-void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want, uint32_t seed) {
+void expect_same_bits(const std::vector<Tensor>& got, const std::vector<Tensor>& want,
+                      uint32_t seed) {
   for (size_t step = 0; step < want.size(); ++step) {
     EXPECT_EQ(got[step].shape, want[step].shape);
     for (size_t i = 0; i < want[step].floats.size(); ++i) {
       ASSERT_FALSE(std::isnan(want[step].floats[i])) << seed;
-      ASSERT_EQ(got[step].floats[i], want[step].floats[i]) << "seed " << seed << ", step " << step << ", value " << i;
+      ASSERT_EQ(got[step].floats[i], want[step].floats[i])
+          << "seed " << seed << ", step " << step << ", value " << i;
     }
   }
 }
@@ -149,10 +192,12 @@ TEST(GraphPasses, RemovingDeadNodesChangesNoBit) {
 }
 
 TEST(GraphPasses, QuantizedActivationsLoseNoMoreThanTheirCodesDo) {
-  // One matmul: the error of a result is at most the sum of the errors of the activations, half a code each.
+  // One matmul: the error of a result is at most the sum of the errors of the activations, half a
+  // code each.
   GraphBuilder b;
   const NodeId tokens = b.input("tokens", DType::kI32, {Symbol::kNumTokens});
-  const NodeId x = b.add_node(Op::kEmbedding, {tokens, b.parameter("x", DType::kF32, {4, 64}, ParameterKind::kEmbedding)});
+  const NodeId x = b.add_node(
+      Op::kEmbedding, {tokens, b.parameter("x", DType::kF32, {4, 64}, ParameterKind::kEmbedding)});
   const NodeId w = b.parameter("w", DType::kF32, {16, 64}, ParameterKind::kLinear);
   Graph graph = b.finish(b.add_node(Op::kMatmul, {x, w}), {});
   graph.node(w).type.layout = graph.node(w).base_type.layout = BitLayout{};
