@@ -141,23 +141,21 @@ class OpenClDialect : public Dialect {
 
   std::string kernel_head(std::string_view symbol, std::span<const TextParameter> parameters,
                           int64_t threads) const override {
-    std::string text = cat("__kernel __attribute__((reqd_work_group_size(", threads,
-                           ", 1, 1)))\nvoid ", symbol, "(");
-    for (size_t i = 0; i < parameters.size(); ++i) {
-      const TextParameter& p = parameters[i];
-      text += i == 0 ? "" : ", ";
-      text += p.kind == TextParameter::Kind::kBinding
-                  ? cat("__global ", is_read_only(p) ? "const " : "", type(p.dtype), "* ", p.name)
-                  : cat("const long ", p.name);
+    std::vector<std::string> list;
+    for (const TextParameter& p : parameters) {
+      const bool binding = p.kind == TextParameter::Kind::kBinding;
+      list.push_back(cat(binding ? pointer(p) + " " : "const long ", p.name));
     }
-    return text + ") {\n";
+    std::string joined = join(list, ", ");
+    if (joined.size() > 80) joined = "\n    " + join(list, ",\n    ");
+    return cat("__kernel __attribute__((reqd_work_group_size(", threads, ", 1, 1)))\nvoid ", symbol,
+               "(", joined, ") {\n");
   }
 
   std::string view(const TextParameter& offset, std::string_view name,
                    std::string_view binding) const override {
-    const std::string pointer =
-        cat("__global ", is_read_only(offset) ? "const " : "", type(offset.dtype), "*");
-    return cat(pointer, " ", name, " = (", pointer, ")(", binding, " + ", offset.name, ");");
+    return cat(pointer(offset), " ", name, " = (", pointer(offset), ")(", binding, " + ",
+               offset.name, ");");
   }
 
   std::string shared_array(DType dtype, std::string_view name, int64_t size) const override {
@@ -166,6 +164,11 @@ class OpenClDialect : public Dialect {
   std::string_view block_number() const override { return "get_group_id(0)"; }
   std::string_view thread_number() const override { return "get_local_id(0)"; }
   std::string_view barrier() const override { return "barrier(CLK_LOCAL_MEM_FENCE);"; }
+
+ private:
+  std::string pointer(const TextParameter& p) const {
+    return cat("__global ", is_read_only(p) ? "const " : "", type(p.dtype), "*");
+  }
 };
 
 }  // namespace
