@@ -133,11 +133,12 @@ def logits_have_the_bits_of_x86(quantization, opt, shape, program):
 
 def cases():
     ragged = {"hidden": 72, "intermediate": 172, "heads": 6}
-    awq = {"hidden": 128, "intermediate": 256}
+    neox = {"architecture": "gpt_neox", **ragged}
     found = [library_is_for_aarch64_and_imports_nothing, levels_have_their_dot_products]
     for quantization, opt, shape in (("q4f16_1", "O2", ragged), ("q4f16_1", "O0", ragged), ("q3f16_1", "O2", ragged), ("q4bf16_1", "O2", ragged),
-                                     ("q4f16_awq", "O2", awq), ("q0f16", "O2", ragged), ("q0bf16", "O2", ragged), ("q0f32", "O2", ragged)):
-        found.append((f"logits_have_the_bits_of_x86 {quantization} {opt}", functools.partial(logits_have_the_bits_of_x86, quantization, opt, shape)))
+                                     ("q4f16_1", "O2", neox), ("q0f16", "O2", ragged), ("q0bf16", "O2", ragged), ("q0f32", "O2", ragged)):
+        name = f"logits_have_the_bits_of_x86 {shape.get('architecture', 'llama')} {quantization} {opt}"
+        found.append((name, functools.partial(logits_have_the_bits_of_x86, quantization, opt, shape)))
     return found
 
 

@@ -275,9 +275,9 @@ std::string graph_text(int64_t n, int64_t result, const std::string& op,
              "func @main(\n  %x: f32[num_tokens, ", n, "],\n  %y: f32[num_tokens, ", n,
              "],\n  %t: f32[num_tokens, ", rotary, "],\n", "  %w: ", vectors, "[", n,
              "] plain \"w\" ", vectors, "[", n, "],\n  %b: ", vectors, "[", n, "] plain \"b\" ",
-             vectors, "[", n, "],\n  %h: ", vectors, "[", n / 2, "] plain \"h\" ", vectors, "[",
-             n / 2, "]\n) -> ", op.find("quantize") == std::string::npos ? "f32" : "i8",
-             "[num_tokens, ", result, "]",
+             vectors, "[", n, "],\n  %h: ", vectors, "[", std::max<int64_t>(1, n / 2),
+             "] plain \"h\" ", vectors, "[", std::max<int64_t>(1, n / 2), "]\n) -> ",
+             op.find("quantize") == std::string::npos ? "f32" : "i8", "[num_tokens, ", result, "]",
              op.find("quantize") == std::string::npos ? "" : " {group = 32, bits = 4}",
              " {\n  %0 = scale %x {value = 1.0}\n  %1 = ", op, "\n  return %1\n}\n");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenCL C as text: tests/codegen/opencl/*.txt hold a kernel, or a graph whose result is lowered to
 // one, and behind
-// "# EXPECT:" what is printed, compared whole. MLC_UPDATE_EXPECTATIONS=1 rewrites them. tests/gpu
+// "# EXPECT:" what is printed, compared whole. MLC_UPDATE_GOLDENS=1 rewrites them. tests/gpu
 // runs such text.
 #include "codegen/text/printer.h"
 
@@ -50,7 +50,7 @@ TEST(TextPrinter, OpenClIsAsTheFixturesHaveIt) {
     const std::string input = text.substr(0, at);
     const std::string printed = print(kernel_of(input));
     ++count;
-    if (environment("MLC_UPDATE_EXPECTATIONS")) {
+    if (environment("MLC_UPDATE_GOLDENS")) {
       ASSERT_TRUE(write_file(path, input + marker + printed).ok());
     } else {
       EXPECT_EQ(text.substr(at + marker.size()), printed) << path;
