@@ -119,8 +119,8 @@ def logits_have_the_bits_of_x86(quantization, opt, shape, program):
     want = want[10 + int.from_bytes(want[8:10], "little"):]
     check(len(want) == 4 * 300 * len(PROMPT), len(want))
     for level, cpu in LEVELS.items():
-        # A tile of 16 rows and more; a few rows; then single ones.
-        for prefill in (40, 5):
+        # A tile of 16 rows and more; a few rows at one level, for time's sake; then single ones.
+        for prefill in (40, 5) if level == "armv8-i8mm" else (40,):
             result = subprocess.run([*command(cpu), model, there, ",".join(map(str, PROMPT)), program.folder / "out", str(prefill)],
                                     capture_output=True, text=True, check=False)
             check(result.returncode == 0, level, result.returncode, result.stderr)
