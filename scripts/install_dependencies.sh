@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what scripts/dependencies.txt lists for some stages and the machine lacks; without arguments, for all stages.
 #
-#   install_dependencies.sh [STAGE...]     stages: build style text e2e asan fuzz tsan web demo
+#   install_dependencies.sh [STAGE...]     stages: build style text e2e asan fuzz tsan web demo bench
 #
 # Debian packages by apt-get, as root or with sudo; the rest goes into build/ and needs no rights.
 set -euo pipefail
@@ -39,10 +39,9 @@ install_debian_packages() {
       "they can be installed by root or with sudo only" "run as root: apt-get install ${missing[*]}"
   fi
   echo "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
   # The lists of a fresh system are absent, those of an old one name versions that are gone.
   "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null ||
     fail "apt-get could not install ${missing[*]}" "the list is for Debian 12 (bookworm)"
 }
 
@@ -65,10 +64,11 @@ download_sources() {
 }
 
 install_python_packages() {
-  local packages wheels missing=() name
+  local packages wheels sdists missing=() name
   packages=$(names pip "$@")
   wheels=$(names wheel "$@")
-  [ -n "$packages$wheels" ] || return 0
+  sdists=$(names sdist "$@")
+  [ -n "$packages$wheels$sdists" ] || return 0
   [ -x build/venv/bin/pip ] || python3 -m venv build/venv
   local installed
   installed=$(build/venv/bin/pip list --format freeze --disable-pip-version-check)
@@ -77,10 +77,11 @@ install_python_packages() {
   done
   [ ${#missing[@]} -eq 0 ] || build/venv/bin/pip install -q --disable-pip-version-check "${missing[@]}"
   mkdir -p "$downloads"
-  for name in $wheels; do
-    local file="${name/==/-}"
+  for name in $wheels $sdists; do
+    local file="${name/==/-}" source=()
+    [[ " $sdists " != *" $name "* ]] || source=(--no-binary "${name%%==*}")
     compgen -G "$downloads/${file//-/?}*" >/dev/null ||
-      build/venv/bin/pip download -q --disable-pip-version-check --no-deps -d "$downloads" "$name"
+      build/venv/bin/pip download -q --disable-pip-version-check --no-deps "${source[@]}" -d "$downloads" "$name"
   done
 }
 
