@@ -153,9 +153,10 @@ def unit():
 
 
 def integration():
-    """Slow and not parallel in itself: in two parts at a time."""
+    """Slow and not parallel in itself: in two parts at a time. Kernels for GPUs run on PoCL."""
     shards = [{"GTEST_TOTAL_SHARDS": "2", "GTEST_SHARD_INDEX": str(i)} for i in range(2)]
-    return run_jobs([gtest(f"integration_test-{i}", "build/release/integration_test", environment=shard) for i, shard in enumerate(shards)])
+    return run_jobs([gtest(f"integration_test-{i}", "build/release/integration_test", environment=shard) for i, shard in enumerate(shards)]
+                    + [gtest("gpu_test", "build/release/gpu_test")])
 
 
 def text():
