@@ -179,6 +179,11 @@ def e2e():
                      Job("cli-docs", [sys.executable, "scripts/update_cli_docs.py", program, "--check"], by_status), *jobs])
 
 
+def speed():
+    """That no kernel has fallen far below the share of the machine's limits that it reaches; alone, so that it is not disturbed."""
+    return run_jobs([Job("speed", ["build/release/bench_kernels", "--guard"], by_lines)])
+
+
 def asan():
     jobs = [gtest(f"asan-{program.name}", program, environment=SANITIZERS) for program in unit_test_programs("asan")]
     return run_jobs([gtest("asan-integration_test", "build/asan/integration_test", [f"--gtest_filter={ASAN_INTEGRATION}"], SANITIZERS), *jobs])
@@ -208,7 +213,7 @@ def web():
 
 # Name: the presets to build, the tests.
 STAGES = {"style": ([], style), "unit": (["release"], unit), "integration": (["release"], integration), "text": (["release"], text),
-          "e2e": (["release"], e2e), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
+          "e2e": (["release"], e2e), "speed": (["release"], speed), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
 
 
 def main():
