@@ -218,6 +218,8 @@ CompileReport compile(const CompileOptions& options) {
   std::vector<codegen::LibraryVariant> variants;
   Json library_metadata;
   for (const target::Target& target : targets) {
+    // The stages of each level in a folder of its own.
+    if (!options.debug_dump.empty() && targets.size() > 1) pipeline.dump_directory = path_join(options.debug_dump, target.level);
     PlanAndKernels planned = run_pipeline(model.graph, quantization, target, pipeline, &report.times);
     if (library_metadata.is_null()) {
       graph::Graph stored = model.graph;

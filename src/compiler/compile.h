@@ -14,7 +14,7 @@
 namespace mlc::compiler {
 
 struct CompileOptions {
-  std::string model;         // mlc-chat-config.json, its folder, or a preset
+  std::string model;         // mlc-chat-config.json, or its folder
   std::string quantization;  // empty: from the model
   std::string model_type = "auto";
   std::string device = "auto";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All passes of a compilation in their order, each run by the same runner: skipped if disabled, timed, verified, dumped
-// if it changed something.
+// All passes of a compilation in their order, each run by the same runner: skipped if disabled, timed, verified,
+// dumped.
 #pragma once
 
 #include <set>

@@ -32,9 +32,9 @@ int run_compile(Arguments arguments) {
   parser.required_option("--output,-o", &options.output, "file to write: NAME.so");
   parser.option("--overrides", &options.overrides,
                 "key=value;… of context_window_size, prefill_chunk_size, sliding_window_size, attention_sink_size, max_batch_size, "
-                "tensor_parallel_shards, kv_cache_dtype");
+                "tensor_parallel_shards, pipeline_parallel_stages, disaggregation, kv_cache_dtype");
   parser.flag("--enable-subgroups", &subgroups, "WebGPU only: no effect elsewhere");
-  parser.option("--debug-dump", &options.debug_dump, "folder for every stage as text");
+  parser.option("--debug-dump", &options.debug_dump, "folder for every stage as text; one in it for each level where there are several");
   parser.option("--disable-pass", &disabled, "passes to leave out, separated by commas: " + join(compiler::pass_names(), ", "));
   parser.flag("--time-passes", &time_passes, "print how long each pass took");
   if (!parser.parse(arguments)) return 0;
