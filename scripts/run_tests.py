@@ -144,8 +144,8 @@ def style():
 
 
 def unit_test_programs(preset):
-    """base_test, compiler_test, ...: all that there are, the slow one apart."""
-    return sorted(p for p in (ROOT / "build" / preset).glob("*_test") if p.name != "integration_test")
+    """base_test, compiler_test, ...: all that there are but those of the stage integration."""
+    return sorted(p for p in (ROOT / "build" / preset).glob("*_test") if p.name not in ("integration_test", "gpu_test"))
 
 
 def unit():
