@@ -153,9 +153,10 @@ def unit():
 
 
 def integration():
-    """Slow and not parallel in itself: in two parts at a time."""
+    """Slow and not parallel in itself: in two parts at a time. Kernels for GPUs run on PoCL."""
     shards = [{"GTEST_TOTAL_SHARDS": "2", "GTEST_SHARD_INDEX": str(i)} for i in range(2)]
-    return run_jobs([gtest(f"integration_test-{i}", "build/release/integration_test", environment=shard) for i, shard in enumerate(shards)])
+    return run_jobs([gtest(f"integration_test-{i}", "build/release/integration_test", environment=shard) for i, shard in enumerate(shards)]
+                    + [gtest("gpu_test", "build/release/gpu_test")])
 
 
 def text():
@@ -176,6 +177,11 @@ def e2e():
             for script in sorted((ROOT / "tests/e2e").glob("*.py"))]
     return run_jobs([Job("release-binary", ["readelf", "--wide", "-d", "-S", program], needs_libc_and_libm_only),
                      Job("cli-docs", [sys.executable, "scripts/update_cli_docs.py", program, "--check"], by_status), *jobs])
+
+
+def speed():
+    """That no kernel has fallen far below the share of the machine's limits that it reaches; alone, so that it is not disturbed."""
+    return run_jobs([Job("speed", ["build/release/bench_kernels", "--guard"], by_lines)])
 
 
 def asan():
@@ -207,7 +213,7 @@ def web():
 
 # Name: the presets to build, the tests.
 STAGES = {"style": ([], style), "unit": (["release"], unit), "integration": (["release"], integration), "text": (["release"], text),
-          "e2e": (["release"], e2e), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
+          "e2e": (["release"], e2e), "speed": (["release"], speed), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
 
 
 def main():

@@ -106,8 +106,14 @@ void check_sources(const std::vector<Wanted>& wanted, const TensorNumbers& numbe
   if (mode.scheme == Scheme::kAwq) {
     remedy = "q4f16_awq imports AWQ checkpoints only; quantize others with q4f16_1";
   }
+  const size_t count = missing.size();
+  constexpr size_t kShown = 12;
+  if (count > kShown) {
+    missing.resize(kShown);
+    missing.push_back(cat("and ", count - kShown, " others"));
+  }
   throw UserError(source,
-                  cat("lacks ", missing.size(), missing.size() == 1 ? " tensor" : " tensors",
+                  cat("lacks ", count, count == 1 ? " tensor" : " tensors",
                       " that the model needs:\n    ", join(missing, "\n    ")),
                   "", remedy);
 }

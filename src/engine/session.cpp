@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "formats/quantization_names.h"
+#include "support/file.h"
+#include "support/json.h"
 #include "support/process.h"
 #include "support/strings.h"
 
@@ -35,6 +38,26 @@ Result<void> check_all_are_known(const formats::ParameterShards& shards,
   return {};
 }
 
+// Modes of other bits can have tensors of equal shapes, such as q3f16_1 and q4f16_1 where rows are
+// short.
+Result<void> check_quantization(const std::string& model_directory,
+                                const runtime::ModelLibrary& library) {
+  const std::string path = path_join(model_directory, "mlc-chat-config.json");
+  if (!file_exists(path)) return {};
+  MLC_ASSIGN_OR_RETURN(const Json config, read_json_file(path));
+  const auto mode_of = [](const Json& json) -> std::string {
+    const Json* mode = json.is_object() ? json.find("quantization") : nullptr;
+    if (mode == nullptr || !mode->is_string()) return "";
+    return formats::canonical_quantization(mode->as_string()).value_or(mode->as_string());
+  };
+  const std::string wanted = mode_of(library.metadata());
+  const std::string found = mode_of(config);
+  if (wanted.empty() || found.empty() || wanted == found) return {};
+  return user_error(cat(path, ": quantization"), cat("is ", found),
+                    cat(wanted, ", as ", library.path(), " has it"),
+                    "is the library for other weights? compile one for these");
+}
+
 bool forgets_old_positions(const formats::Plan& plan) {
   return std::all_of(plan.cache_groups.begin(), plan.cache_groups.end(),
                      [](const formats::PlanCacheGroup& g) {
@@ -48,6 +71,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   MLC_ASSIGN_OR_RETURN(runtime::ModelLibrary library, runtime::ModelLibrary::open(options.library));
   MLC_ASSIGN_OR_RETURN(formats::ParameterShards shards,
                        formats::ParameterShards::open(options.model_directory));
+  MLC_RETURN_IF_ERROR(check_quantization(options.model_directory, library));
   if (options.verify) MLC_RETURN_IF_ERROR(formats::verify_md5(shards));
   return create(std::move(library), std::move(shards), options);
 }

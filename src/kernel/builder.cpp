@@ -390,7 +390,8 @@ void KernelBuilder::store(const BufferRef& buffer, Expr at, Expr value) {
 BufferRef KernelBuilder::allocate(std::string name, Type element, int64_t size, Space space) {
   auto buffer =
       std::make_shared<const Buffer>(Buffer{unique(std::move(name)), element, space, size});
-  add({.kind = StmtKind::kAllocate, .buffer = buffer});
+  auto& scope = space == Space::kShared ? open_[block_scope_] : open_.back();
+  scope.push_back(std::make_shared<const StmtNode>(StmtNode{.kind = StmtKind::kAllocate, .buffer = buffer}));
   return buffer;
 }
 
@@ -410,6 +411,7 @@ void KernelBuilder::loop(std::string name, Expr extent, ForKind kind, const Loop
     return;
   }
   VarRef counter = make_var(unique(std::move(name)));
+  if (kind == ForKind::kGpuBlock) block_scope_ = open_.size();
   std::vector<Stmt> statements = collect([&] { body(var(counter)); });
   add({.kind = StmtKind::kFor, .body = std::move(statements), .var = counter,
        .extent = std::move(extent), .for_kind = kind});
@@ -426,6 +428,12 @@ void KernelBuilder::unrolled(std::string name, int64_t extent, const LoopBody& b
 }
 void KernelBuilder::parallel(std::string name, Expr extent, const LoopBody& body) {
   loop(std::move(name), std::move(extent), ForKind::kParallel, body);
+}
+void KernelBuilder::gpu_block(std::string name, Expr extent, const LoopBody& body) {
+  loop(std::move(name), std::move(extent), ForKind::kGpuBlock, body);
+}
+void KernelBuilder::gpu_thread(std::string name, int64_t extent, const LoopBody& body) {
+  loop(std::move(name), index(extent), ForKind::kGpuThread, body);
 }
 
 void KernelBuilder::if_then(Expr condition, const Body& then, const Body& otherwise) {

@@ -92,14 +92,17 @@ class KernelBuilder {
 
   Expr let(std::string name, Expr value);
   void store(const BufferRef& buffer, Expr at, Expr value);
+  // Shared memory belongs to the GPU block, wherever in it the call stands.
   BufferRef allocate(std::string name, Type element, int64_t size, Space space);
   void prefetch(const BufferRef& buffer, Expr at);
-  void barrier();
+  void barrier();  // of the threads of a GPU block
   void loop(std::string name, Expr extent, ForKind kind, const LoopBody& body);
   void serial(std::string name, Expr extent, const LoopBody& body);
   void serial(std::string name, int64_t extent, const LoopBody& body);
   void unrolled(std::string name, int64_t extent, const LoopBody& body);
   void parallel(std::string name, Expr extent, const LoopBody& body);
+  void gpu_block(std::string name, Expr extent, const LoopBody& body);
+  void gpu_thread(std::string name, int64_t extent, const LoopBody& body);
   void if_then(Expr condition, const Body& then, const Body& otherwise = {});
 
   Kernel finish();
@@ -111,6 +114,7 @@ class KernelBuilder {
 
   Kernel kernel_;
   std::vector<std::vector<Stmt>> open_;
+  size_t block_scope_ = 0;  // of open_: the body of the GPU block
   std::set<std::string> names_;
 };
 

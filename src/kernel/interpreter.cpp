@@ -117,9 +117,9 @@ class Interpreter {
     for (size_t i = 0; i < arguments.size(); ++i) {
       const Parameter& p = kernel.parameters[i];
       if (p.buffer) {
-        memory_[p.buffer.get()] = arguments[i].bytes;
+        frame_.memory[p.buffer.get()] = arguments[i].bytes;
       } else {
-        vars_[p.var.get()] = {Type{}, {static_cast<uint64_t>(arguments[i].size)}};
+        frame_.vars[p.var.get()] = {Type{}, {static_cast<uint64_t>(arguments[i].size)}};
       }
     }
   }
@@ -138,8 +138,8 @@ class Interpreter {
  private:
   int64_t find_tasks(const std::vector<Stmt>& statements) {
     for (const Stmt& s : statements) {
-      if (s->kind == StmtKind::kLet) vars_[s->var.get()] = eval(s->value);
-      if (s->kind == StmtKind::kFor && s->for_kind == ForKind::kParallel) {
+      if (s->kind == StmtKind::kLet) frame_.vars[s->var.get()] = eval(s->value);
+      if (s->kind == StmtKind::kFor && is_tasks(s->for_kind)) {
         return static_cast<int64_t>(eval(s->extent).lanes[0]);
       }
       if (s->kind == StmtKind::kBlock) {
@@ -150,15 +150,18 @@ class Interpreter {
     return &statements == &kernel_.body ? 1 : -1;
   }
 
+  using Owned = std::vector<std::vector<std::byte>>;
+
+  void allocate(const Buffer& b, Owned& owned) {
+    owned.emplace_back(static_cast<size_t>(b.size * b.element.lanes * dtype_bytes(b.element.dtype)), std::byte{0xa5});
+    frame_.memory[&b] = owned.back();
+  }
+
   void block(const std::vector<Stmt>& statements) {
-    std::vector<std::vector<std::byte>> owned;
+    Owned owned;
     for (const Stmt& s : statements) {
       if (s->kind == StmtKind::kAllocate) {
-        const Buffer& b = *s->buffer;
-        owned.emplace_back(
-            static_cast<size_t>(b.size * b.element.lanes * dtype_bytes(b.element.dtype)),
-            std::byte{0xa5});
-        memory_[&b] = owned.back();
+        allocate(*s->buffer, owned);
       } else {
         statement(*s);
       }
@@ -171,7 +174,7 @@ class Interpreter {
         block(s.body);
         break;
       case StmtKind::kLet:
-        vars_[s.var.get()] = eval(s.value);
+        frame_.vars[s.var.get()] = eval(s.value);
         break;
       case StmtKind::kStore: {
         const Value value = eval(s.value);
@@ -184,12 +187,16 @@ class Interpreter {
       case StmtKind::kFor: {
         int64_t begin = 0;
         int64_t end = static_cast<int64_t>(eval(s.extent).lanes[0]);
-        if (s.for_kind == ForKind::kParallel) {
+        if (s.for_kind == ForKind::kGpuThread) {
+          threads(s, end);
+          break;
+        }
+        if (is_tasks(s.for_kind)) {
           begin = begin_;
           end = std::min(end, end_);
         }
         for (int64_t i = begin; i < end; ++i) {
-          vars_[s.var.get()] = {Type{}, {static_cast<uint64_t>(i)}};
+          set_index(s.var, i);
           block(s.body);
         }
         break;
@@ -204,16 +211,100 @@ class Interpreter {
     }
   }
 
+  static bool is_tasks(ForKind kind) { return kind == ForKind::kParallel || kind == ForKind::kGpuBlock; }
+  void set_index(const VarRef& var, int64_t value) { frame_.vars[var.get()] = {Type{}, {static_cast<uint64_t>(value)}}; }
+
+  // All threads of a GPU block. Each has its own names and private buffers; statements without a barrier are run by one
+  // thread after the other, those around a barrier are opened, so that all threads reach it before one goes on.
+  void threads(const StmtNode& loop, int64_t count) {
+    threads_.assign(static_cast<size_t>(count), frame_);
+    int64_t number = 0;
+    for_threads([&] { set_index(loop.var, number++); });
+    accesses_.clear();
+    in_step(loop.body);
+    accesses_.clear();
+    threads_.clear();
+  }
+
+  template <class F>
+  void for_threads(F f) {
+    for (size_t t = 0; t < threads_.size(); ++t) {
+      thread_ = static_cast<int64_t>(t);
+      std::swap(frame_, threads_[t]);
+      f();
+      std::swap(frame_, threads_[t]);
+    }
+    thread_ = kNobody;
+  }
+
+  static bool has_barrier(const Stmt& s) {
+    return s->kind == StmtKind::kBarrier || std::any_of(s->body.begin(), s->body.end(), has_barrier) ||
+           std::any_of(s->otherwise.begin(), s->otherwise.end(), has_barrier);
+  }
+
+  void in_step(const std::vector<Stmt>& statements) {
+    Owned owned;
+    for (const Stmt& s : statements) {
+      if (s->kind == StmtKind::kAllocate) {
+        for_threads([&] { allocate(*s->buffer, owned); });
+      } else if (!has_barrier(s)) {
+        for_threads([&] { statement(*s); });
+      } else if (s->kind == StmtKind::kBarrier) {
+        accesses_.clear();
+      } else if (s->kind == StmtKind::kBlock) {
+        in_step(s->body);
+      } else if (s->kind == StmtKind::kIf) {
+        in_step(uniform(s->value) ? s->body : s->otherwise);
+      } else {
+        const int64_t end = uniform(s->extent);
+        for (int64_t i = 0; i < end; ++i) {
+          for_threads([&] { set_index(s->var, i); });
+          in_step(s->body);
+        }
+      }
+    }
+  }
+
+  // What decides whether a barrier is reached: the same in all threads.
+  int64_t uniform(const Expr& e) {
+    int64_t value = 0;
+    for_threads([&] {
+      const auto mine = static_cast<int64_t>(eval(e).lanes[0]);
+      if (thread_ == 0) value = mine;
+      if (mine != value) throw InternalError(cat("kernel @", kernel_.name, ": threads part before a barrier: ", to_text(e)));
+    });
+    return value;
+  }
+
+  static constexpr int64_t kNobody = -1;
+  static constexpr int64_t kSeveral = -2;
+  // Who touched an element of shared memory since the last barrier.
+  struct Accesses {
+    int64_t writer = kNobody;
+    int64_t reader = kNobody;
+  };
+
+  void check_race(const Buffer& buffer, int64_t element, bool writes) {
+    if (buffer.space != Space::kShared || thread_ == kNobody) return;
+    Accesses& seen = accesses_[&buffer][element];
+    const auto by_another = [&](int64_t who) { return who != kNobody && who != thread_; };
+    if (by_another(seen.writer) || (writes && by_another(seen.reader))) {
+      throw InternalError(cat("kernel @", kernel_.name, ": thread ", thread_, writes ? " writes" : " reads", " element ", element,
+                              " of %", buffer.name, " without a barrier after another thread's access"));
+    }
+    (writes ? seen.writer : seen.reader) = writes || !by_another(seen.reader) ? thread_ : kSeveral;
+  }
+
   static int64_t element_index(const Buffer& buffer, const Value& at, int lane) {
     if (at.type.lanes > 1) return static_cast<int64_t>(at.lanes[static_cast<size_t>(lane)]);
     return static_cast<int64_t>(at.lanes[0]) * buffer.element.lanes + lane;
   }
 
   std::byte* address(const Buffer& buffer, int64_t element) {
-    const auto found = memory_.find(&buffer);
+    const auto found = frame_.memory.find(&buffer);
     const int64_t bytes = dtype_bytes(buffer.element.dtype);
     const int64_t size =
-        found == memory_.end() ? 0 : static_cast<int64_t>(found->second.size()) / bytes;
+        found == frame_.memory.end() ? 0 : static_cast<int64_t>(found->second.size()) / bytes;
     if (element < 0 || element >= size) {
       throw InternalError(cat("kernel @", kernel_.name, ": element ", element, " of %", buffer.name,
                               ", which has ", size));
@@ -224,11 +315,13 @@ class Interpreter {
   uint64_t read(const Buffer& buffer, int64_t element) {
     uint64_t bits = 0;
     const DType dtype = buffer.element.dtype;
+    check_race(buffer, element, false);
     std::memcpy(&bits, address(buffer, element), static_cast<size_t>(dtype_bytes(dtype)));
     return is_float(dtype) ? bits : of_int(dtype, static_cast<int64_t>(bits));
   }
 
   void write(const Buffer& buffer, int64_t element, uint64_t bits) {
+    check_race(buffer, element, true);
     std::memcpy(address(buffer, element), &bits,
                 static_cast<size_t>(dtype_bytes(buffer.element.dtype)));
   }
@@ -346,7 +439,7 @@ class Interpreter {
 
   Value eval(const Expr& e) {
     const ExprNode& node = *e;
-    if (node.kind == ExprKind::kVar) return vars_.at(node.var.get());
+    if (node.kind == ExprKind::kVar) return frame_.vars.at(node.var.get());
     Value operands[3];
     for (size_t i = 0; i < node.operands.size(); ++i) operands[i] = eval(node.operands[i]);
     Value result{node.type, {}};
@@ -429,8 +522,14 @@ class Interpreter {
   }
 
   const Kernel& kernel_;
-  std::unordered_map<const Buffer*, std::span<std::byte>> memory_;
-  std::unordered_map<const Var*, Value> vars_;
+  struct Frame {
+    std::unordered_map<const Buffer*, std::span<std::byte>> memory;
+    std::unordered_map<const Var*, Value> vars;
+  };
+  Frame frame_;                 // of the thread that runs, or of what is outside the threads
+  std::vector<Frame> threads_;  // of the GPU block that runs
+  int64_t thread_ = kNobody;
+  std::unordered_map<const Buffer*, std::unordered_map<int64_t, Accesses>> accesses_;
   int64_t begin_ = 0;
   int64_t end_ = 0;
 };

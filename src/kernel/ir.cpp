@@ -73,4 +73,19 @@ int64_t local_scratch_bytes(const Buffer& buffer) {
 
 int64_t scratch_bytes(const Kernel& kernel) { return scratch_of(kernel.body); }
 
+const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind) {
+  for (const Stmt& s : statements) {
+    if (s->kind == StmtKind::kFor && s->for_kind == kind) return s.get();
+    for (const auto* inner : {&s->body, &s->otherwise}) {
+      if (const StmtNode* found = find_loop(*inner, kind)) return found;
+    }
+  }
+  return nullptr;
+}
+
+int64_t block_threads(const Kernel& kernel) {
+  const StmtNode* threads = find_loop(kernel.body, ForKind::kGpuThread);
+  return threads == nullptr ? 0 : threads->extent->int_value;
+}
+
 }  // namespace mlc::kernel

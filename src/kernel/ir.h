@@ -51,8 +51,8 @@ enum class Space : uint8_t {
   kCache,     // KV pages of a layer
   kInput,     // tables that the runtime writes for each step, read only
   kRegister,  // vector elements that live in registers: every index is a constant after unrolling
-  kLocal,     // private to a task (CPU: stack or the thread's scratch; GPU: private memory)
-  kShared,    // private to a GPU block
+  kLocal,     // private to a task (CPU: stack or the thread's scratch; GPU: private memory of a thread)
+  kShared,    // private to a GPU block, seen by all of its threads
 };
 std::string_view space_name(Space space);
 inline bool is_parameter_space(Space space) { return space <= Space::kInput; }
@@ -84,8 +84,10 @@ enum class ForKind : uint8_t {
   kUnrolled,    // extent is a constant; the body is repeated
   kVectorized,  // extent is a constant; the pass `vectorize` turns the body into vector code
   kParallel,    // tasks; the only one of the kernel, at its top
-  kGpuBlock,
-  kGpuThread,
+  // The GPU class (docs/gpu.md) has these two in place of kParallel: blocks run in any order, the threads of a block
+  // at the same time. The extent of the threads is a constant.
+  kGpuBlock,    // a work-group; the only one of the kernel, at its top
+  kGpuThread,   // a work-item; the only one of the block, directly in it
 };
 std::string_view for_kind_name(ForKind kind);
 
@@ -123,5 +125,10 @@ inline constexpr int64_t kMaxStackBytes = 16 << 10;
 int64_t local_scratch_bytes(const Buffer& buffer);
 // Bytes of scratch that the kernel needs.
 int64_t scratch_bytes(const Kernel& kernel);
+
+// The first loop of this kind, or null.
+const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind);
+// Threads of a block of a GPU kernel; 0 for a kernel of the CPU class.
+int64_t block_threads(const Kernel& kernel);
 
 }  // namespace mlc::kernel

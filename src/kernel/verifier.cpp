@@ -27,32 +27,40 @@ class Verifier {
         vars_.insert(p.var.get());
       }
     }
-    block(kernel_.body, /*top=*/true);
+    gpu_ = find_loop(kernel_.body, ForKind::kGpuBlock) != nullptr;
+    block(kernel_.body, Place::kTop);
     MLC_REQUIRE(tasks_ <= 1, "more than one parallel loop");
+    MLC_REQUIRE(thread_loops_ == (gpu_ ? 1 : 0), "a GPU block has one loop of threads");
   }
 
  private:
-  void block(const std::vector<Stmt>& statements, bool top) {
+  enum class Place : uint8_t { kTop, kGpuBlock, kInside };
+
+  void block(const std::vector<Stmt>& statements, Place place) {
     // Names die at the end of their block.
     const auto vars = vars_;
     const auto buffers = buffers_;
     const auto constants = constants_;
-    for (const Stmt& s : statements) statement(*s, top);
+    const auto varying = varying_;
+    for (const Stmt& s : statements) statement(*s, place);
     vars_ = vars;
     buffers_ = buffers;
     constants_ = constants;
+    varying_ = varying;
   }
 
-  void statement(const StmtNode& s, bool top) {
+  void statement(const StmtNode& s, Place place) {
+    if (gpu_ && place != Place::kInside) outside_threads(s, place);
     switch (s.kind) {
       case StmtKind::kBlock:
-        block(s.body, top);
+        block(s.body, place);
         break;
       case StmtKind::kLet:
         expr(s.value);
         MLC_REQUIRE(s.var->type == s.value->type, cat("let %", s.var->name, " of another type"));
         vars_.insert(s.var.get());
         if (constant_after_unrolling(s.value)) constants_.insert(s.var.get());
+        if (varies(s.value)) varying_.insert(s.var.get());
         break;
       case StmtKind::kStore: {
         expr(s.value);
@@ -75,18 +83,24 @@ class Verifier {
       case StmtKind::kFor: {
         expr(s.extent);
         MLC_REQUIRE(s.extent->type == Type{}, cat("extent of %", s.var->name, " is no i64"));
-        if (s.for_kind == ForKind::kParallel) {
-          MLC_REQUIRE(top, "a parallel loop that is not at the top");
+        if (s.for_kind == ForKind::kParallel || s.for_kind == ForKind::kGpuBlock) {
+          MLC_REQUIRE(place == Place::kTop, cat("a ", for_kind_name(s.for_kind), " loop that is not at the top"));
           ++tasks_;
         }
+        if (s.for_kind == ForKind::kGpuThread) {
+          MLC_REQUIRE(place == Place::kGpuBlock, "threads that are not directly in a GPU block");
+          varying_.insert(s.var.get());
+          ++thread_loops_;
+        }
+        MLC_REQUIRE(!gpu_ || s.for_kind != ForKind::kVectorized, "a vectorized loop in a GPU kernel");
         const bool constant =
-            s.for_kind == ForKind::kUnrolled || s.for_kind == ForKind::kVectorized;
+            s.for_kind == ForKind::kUnrolled || s.for_kind == ForKind::kVectorized || s.for_kind == ForKind::kGpuThread;
         MLC_REQUIRE(!constant || s.extent->kind == ExprKind::kConst,
                 cat("extent of the ", for_kind_name(s.for_kind), " %", s.var->name,
                     " is no constant"));
         vars_.insert(s.var.get());
         if (s.for_kind == ForKind::kUnrolled) constants_.insert(s.var.get());
-        block(s.body, false);
+        parted([&] { block(s.body, s.for_kind == ForKind::kGpuBlock ? Place::kGpuBlock : Place::kInside); }, s.extent);
         vars_.erase(s.var.get());
         constants_.erase(s.var.get());
         break;
@@ -94,17 +108,52 @@ class Verifier {
       case StmtKind::kIf:
         expr(s.value);
         MLC_REQUIRE((s.value->type == Type{DType::kBool, 1}), "condition is no scalar bool");
-        block(s.body, false);
-        block(s.otherwise, false);
+        parted([&] {
+          block(s.body, Place::kInside);
+          block(s.otherwise, Place::kInside);
+        }, s.value);
         break;
       case StmtKind::kAllocate:
         MLC_REQUIRE(!is_parameter_space(s.buffer->space) && s.buffer->size > 0,
                 cat("allocate %", s.buffer->name));
+        MLC_REQUIRE((s.buffer->space == Space::kShared) == (place == Place::kGpuBlock),
+                cat("%", s.buffer->name, " is allocated in a place of another space"));
+        MLC_REQUIRE(!gpu_ || s.buffer->element.lanes == 1, cat("vectors in a GPU kernel: %", s.buffer->name));
         buffers_.insert(s.buffer.get());
         break;
       case StmtKind::kBarrier:
+        MLC_REQUIRE(gpu_ && place == Place::kInside, "a barrier outside of the threads of a GPU block");
+        MLC_REQUIRE(!parted_, "a barrier that some threads of the block may not reach");
         break;
     }
+  }
+
+  // Around the threads of a block stand only what all of them share.
+  void outside_threads(const StmtNode& s, Place place) {
+    const bool loop = s.kind == StmtKind::kFor &&
+                      s.for_kind == (place == Place::kTop ? ForKind::kGpuBlock : ForKind::kGpuThread);
+    const bool shared = s.kind == StmtKind::kAllocate && place == Place::kGpuBlock;
+    MLC_REQUIRE(loop || shared || s.kind == StmtKind::kLet || s.kind == StmtKind::kBlock,
+            "a statement of a GPU kernel that no thread executes");
+  }
+
+  // Runs f; threads may part in it where `decision` (an extent or condition) varies between them.
+  template <class F>
+  void parted(F f, const Expr& decision) {
+    const bool before = parted_;
+    parted_ = parted_ || varies(decision);
+    f();
+    parted_ = before;
+  }
+
+  // True where the value may differ between the threads of a block.
+  bool varies(const Expr& e) const {
+    if (e->kind == ExprKind::kVar) return varying_.count(e->var.get()) > 0;
+    if (e->kind == ExprKind::kLoad && (e->buffer->space == Space::kRegister || e->buffer->space == Space::kLocal)) return gpu_;
+    for (const Expr& operand : e->operands) {
+      if (varies(operand)) return true;
+    }
+    return false;
   }
 
   bool constant_after_unrolling(const Expr& e) const {
@@ -128,6 +177,7 @@ class Verifier {
     for (const Expr& operand : e->operands) expr(operand);
     const auto operand_type = [&](size_t i) { return e->operands[i]->type; };
     const int count = expr_operand_count(e->kind);
+    MLC_REQUIRE(!gpu_ || e->type.lanes == 1, cat("vectors in a GPU kernel: ", to_text(e)));
     MLC_REQUIRE(static_cast<int>(e->operands.size()) == count,
             cat(expr_name(e->kind), " has ", e->operands.size(), " operands"));
     switch (e->kind) {
@@ -216,7 +266,11 @@ class Verifier {
   std::set<const Var*> vars_;
   std::set<const Buffer*> buffers_;
   std::set<const Var*> constants_;  // known after unrolling
+  std::set<const Var*> varying_;    // differ between the threads of a GPU block
+  bool gpu_ = false;
+  bool parted_ = false;  // inside of what only some threads of the block may execute
   int tasks_ = 0;
+  int thread_loops_ = 0;
 };
 
 }  // namespace

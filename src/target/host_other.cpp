@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU at hand where it is no x86-64: the baseline of the architecture.
+// The CPU at hand where it is neither x86-64 nor AArch64: what this program was compiled for.
 #include "target/target.h"
 
 namespace mlc::target {
 
 std::string host_architecture() {
-#if defined(__aarch64__)
-  return "aarch64";
-#elif defined(__wasm32__)
+#if defined(__wasm32__)
   return "wasm32";
 #else
   return "unknown";
@@ -16,9 +14,7 @@ std::string host_architecture() {
 
 CpuFeatures host_cpu_features() {
   CpuFeatures features;
-#if defined(__aarch64__)
-  features.add(CpuFeature::kNeon);
-#elif defined(__wasm_simd128__)
+#if defined(__wasm_simd128__)
   features.add(CpuFeature::kSimd128);
 #endif
   return features;

@@ -115,6 +115,10 @@ Result<Target> cpu_level_target(std::string_view name) {
   return unknown_name_error(ErrorKind::kUser, "MLC_CPU_LEVEL", "CPU level", name, known);
 }
 
+Target gpu_target(DeviceKind device) {
+  return Target{.device = device, .triple = "", .architecture = "", .level = std::string(device_name(device)), .tune_cpu = "", .features = {}};
+}
+
 Result<Target> host_cpu_target() {
   const std::string architecture = host_architecture();
   if (const auto pinned = environment("MLC_CPU_LEVEL")) {

@@ -68,6 +68,12 @@ struct Target {
   // Bytes of the caches of a core, as templates use them for tiles.
   int64_t l1_bytes() const { return 32 << 10; }
   int64_t l2_bytes() const { return 512 << 10; }
+
+  // Templates have two classes of schedules: lanes of vectors (CPU), and blocks of threads (GPU).
+  bool is_gpu() const { return device != DeviceKind::kCpu; }
+  // Threads of a block of rowwise kernels: a power of two, and no more than any device allows (OpenCL and WebGPU promise
+  // 256 at the least).
+  int64_t block_threads() const { return 128; }
 };
 
 // Features of the CPU that runs this program.
@@ -78,5 +84,7 @@ std::string host_architecture();
 Result<Target> host_cpu_target();
 // Code for a level by name; the triple's system is Linux.
 Result<Target> cpu_level_target(std::string_view level);
+// Code for a GPU of this kind. Its host is left open: the text of kernels does not depend on it.
+Target gpu_target(DeviceKind device);
 
 }  // namespace mlc::target

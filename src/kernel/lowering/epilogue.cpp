@@ -37,6 +37,15 @@ Expr ParameterList::size(const std::string& name, formats::PlanSymbol symbol) {
   return b_.size_parameter(name);
 }
 
+namespace {
+
+const RowSchedule& cpu_schedule() {
+  static const RowSchedule schedule;
+  return schedule;
+}
+
+}  // namespace
+
 Expr emit_activation(KernelBuilder& b, Op op, const Expr& x) {
   const int lanes = x->type.lanes;
   const auto c = [&](double value) { return float_constant({DType::kF32, lanes}, value); };
@@ -61,8 +70,8 @@ Expr emit_activation(KernelBuilder& b, Op op, const Expr& x) {
   }
 }
 
-Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width)
-    : graph_(graph), node_(graph.node(id)) {
+Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width, const RowSchedule* schedule)
+    : graph_(graph), node_(graph.node(id)), schedule_(schedule == nullptr ? cpu_schedule() : *schedule) {
   blocks_.columns = node_.base_type.last();
   blocks_.width = preferred_width;
   int64_t final_columns = blocks_.columns;
@@ -136,7 +145,7 @@ void Epilogue::elementwise_pass(KernelBuilder& b, size_t begin, size_t end, cons
                                 const BufferRef* out) const {
   if (begin == end && out == nullptr) return;
   const int64_t padded = (width + kLanes - 1) / kLanes * kLanes;
-  for_vectors_up_to(b, "c", count, padded, kLanes, [&](const Expr& at, int lanes) {
+  schedule_.for_elements(b, "c", count, padded, [&](const Expr& at, int lanes) {
     const Expr column = b.let("column", first_column + at);
     Expr value = b.let("v", load(local, base + at, lanes));
     for (size_t i = begin; i < end; ++i) {
@@ -154,7 +163,7 @@ void Epilogue::elementwise_pass(KernelBuilder& b, size_t begin, size_t end, cons
 
 void Epilogue::gate(KernelBuilder& b, const Step& step, const BufferRef& local, const Expr& base) const {
   const int64_t width = blocks_.padded_width();
-  for_vectors(b, "c", width, kLanes, [&](const Expr& at, int lanes) {
+  schedule_.for_elements(b, "c", index(width), width, [&](const Expr& at, int lanes) {
     const Expr first = b.let("first", load(local, base + at, lanes));
     const Expr second = b.let("second", load(local, base + (at + width), lanes));
     b.store(local, base + at, emit_activation(b, step.op->attrs.op_of(Attr::kActivation), first) * second);
@@ -168,7 +177,7 @@ void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const E
   const BufferRef& table = step.operands[0];
   const Expr angles = b.let("angles", row * (2 * half));
   b.if_then(less(block, index(step.op->attrs.int_of(Attr::kHeads))), [&] {
-    for_vectors(b, "i", half, kLanes, [&](const Expr& i, int lanes) {
+    schedule_.for_elements(b, "i", index(half), half, [&](const Expr& i, int lanes) {
       const Expr first_at = pairs ? ramp(base + i * 2, 2, lanes) : base + i;
       const Expr second_at = pairs ? ramp(base + (i * 2 + 1), 2, lanes) : base + (i + half);
       const Expr cosine = b.let("cosine", load(table, angles + i, lanes));
@@ -190,8 +199,9 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
   b.if_then(
       less(block, index(heads)),
       [&] {  // a query head: the node's value
-        for_vectors(b, "c", d, kLanes, [&](const Expr& at, int lanes) {
-          b.store(results_[0], row * (heads * d) + (block * d + at), load(local, base + at, lanes));
+        schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
+          const Expr v = load(local, base + at, lanes);
+          b.store(results_[0], row * (heads * d) + (block * d + at), cast(results_[0]->element.dtype, v));
         });
       },
       [&] {
@@ -203,13 +213,13 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
         b.if_then(
             less(block, index(heads + kv_heads)),
             [&] {
-              b.serial("c", d, [&](const Expr& c) {
+              schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
                 b.store(cache_, at_head + (c * kPageTokens + offset), cast(dtype, load(local, base + c)));
               });
             },
             [&] {
               const Expr at_row = b.let("at_row", at_head + (offset * d + index(d * kPageTokens)));
-              for_vectors(b, "c", d, kLanes, [&](const Expr& c, int lanes) {
+              schedule_.for_elements(b, "c", index(d), d, [&](const Expr& c, int lanes) {
                 b.store(cache_, at_row + c, cast(dtype, load(local, base + c, lanes)));
               });
             });
@@ -258,15 +268,49 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
   b.store(sums, at_scale, tree_sum(b, total));
 }
 
-void store_padding_groups(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const Expr& row,
-                          const BufferRef& codes, const BufferRef& scales, const BufferRef& sums) {
+// The same numbers from scalars: a thread's work on a GPU.
+static void store_quantized_group_by_element(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const BufferRef& local,
+                                             const Expr& base, const Expr& row, const Expr& group, const BufferRef& codes,
+                                             const BufferRef& scales, const BufferRef& sums) {
+  const BufferRef top = b.allocate("top", {DType::kF32, 1}, 1, Space::kRegister);
+  b.store(top, index(0), f32(0));
+  b.serial("i", grouped.group_size, [&](const Expr& i) {
+    b.store(top, index(0), maximum(load(top, index(0)), absolute(load(local, base + i))));
+  });
+  const Expr amax = b.let("amax", load(top, index(0)));
+  const Expr inverse = b.let("inverse", select(less(f32(0), amax), f32(127) / amax, f32(0)));
+  const Expr at = b.let("at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+  Expr total = i32(0);
+  for (int quad = 0; quad < grouped.quads(); ++quad) {
+    for (int i = 0; i < 4; ++i) {
+      const int element = grouped.element(quad, i);
+      Expr code = i32(0);
+      if (element >= 0) {
+        const Expr rounded = round_even(load(local, base + element) * inverse);
+        code = b.let("code", cast(DType::kI32, minimum(maximum(rounded, f32(-127)), f32(127))));
+        total = b.let("total", total + code);
+      }
+      b.store(codes, at + (32 * quad + i), cast(DType::kI8, code));
+    }
+  }
+  const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
+  b.store(scales, at_scale, amax / f32(127));
+  b.store(sums, at_scale, total);
+}
+
+// Zeros for the groups that only fill the last block of a row.
+static void store_padding_groups(KernelBuilder& b, const RowSchedule& schedule, const graph::GroupedInt8& grouped, int64_t k,
+                                 const Expr& row, const BufferRef& codes, const BufferRef& scales, const BufferRef& sums) {
   const int64_t groups = grouped.groups(k);
   const int64_t padding = grouped.padded_groups(k) - groups;
   if (padding == 0) return;
-  b.serial("p", padding, [&](const Expr& p) {
+  const int bytes = std::min(4, schedule.lanes());  // of a store
+  schedule.for_pieces(b, "p", index(padding), [&](const Expr& p) {
     const Expr group = b.let("group", p + groups);
     const Expr at = b.let("at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
-    b.serial("quad", grouped.quads(), [&](const Expr& quad) { b.store(codes, at + quad * 32, zeros(DType::kI8, 4)); });
+    b.serial("quad", grouped.quads(), [&](const Expr& quad) {
+      for (int i = 0; i < 4; i += bytes) b.store(codes, at + quad * 32 + i, zeros(DType::kI8, bytes));
+    });
     const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
     b.store(scales, at_scale, f32(0));
     b.store(sums, at_scale, i32(0));
@@ -282,16 +326,18 @@ void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& r
   // A cut group counts its missing elements as zeros.
   if (k % size != 0) {
     const int64_t padded = groups * size;
-    b.serial("z", index(padded) - count, [&](const Expr& z) { b.store(local, base + (count + z), f32(0)); });
+    schedule_.for_pieces(b, "z", index(padded) - count, [&](const Expr& z) { b.store(local, base + (count + z), f32(0)); });
   }
   const Expr existing = b.let("groups", ceil_div(count, size));
-  b.serial("g", existing, [&](const Expr& g) {
-    store_quantized_group(b, grouped, k, local, b.let("from", base + g * size), row, b.let("group", block * groups + g),
-                          results_[0], results_[1], results_[2]);
+  schedule_.sync(b);
+  schedule_.for_pieces(b, "g", existing, [&](const Expr& g) {
+    const auto store_group = schedule_.lanes() == 1 ? store_quantized_group_by_element : store_quantized_group;
+    store_group(b, grouped, k, local, b.let("from", base + g * size), row, b.let("group", block * groups + g), results_[0],
+                results_[1], results_[2]);
   });
   if (grouped.padded_groups(k) != grouped.groups(k)) {
     b.if_then(equal(block, index(blocks_.count - 1)),
-              [&] { store_padding_groups(b, grouped, k, row, results_[0], results_[1], results_[2]); });
+              [&] { store_padding_groups(b, schedule_, grouped, k, row, results_[0], results_[1], results_[2]); });
   }
 }
 
@@ -317,7 +363,9 @@ void Epilogue::finish_row(KernelBuilder& b, const Expr& row, const Expr& block, 
         halves = false;
         break;
       case Op::kRope:
+        schedule_.sync(b);
         rope(b, steps_[i], row, block, local, base);
+        schedule_.sync(b);
         break;
       case Op::kKvAppend:
         MLC_CHECK(i + 1 == steps_.size()) << "kv_append is the last step";

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernel/lowering/lowered.h"
-#include "kernel/templates/vector_ops.h"
+#include "kernel/templates/row_schedule.h"
 
 namespace mlc::kernel {
 
@@ -48,8 +48,9 @@ struct ColumnBlocks {
 
 class Epilogue {
  public:
-  // `preferred_width`: columns a block where the epilogue leaves the choice.
-  Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width);
+  // `preferred_width`: columns a block where the epilogue leaves the choice. `schedule` outlives the epilogue; null is
+  // that of the CPU class.
+  Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width, const RowSchedule* schedule = nullptr);
 
   const ColumnBlocks& blocks() const { return blocks_; }
   // Declares the parameters that the epilogue reads and writes.
@@ -57,7 +58,8 @@ class Epilogue {
   // Columns of `block` that exist, of the first run.
   Expr column_count(KernelBuilder& b, const Expr& block) const;
 
-  // Applies everything to row `row`, whose block lies in `local` from element `base` on, and stores it.
+  // Applies everything to row `row`, whose block lies in `local` from element `base` on, and stores it. On a GPU each
+  // element of a run is what its thread (RowSchedule::for_elements) left there.
   void finish_row(KernelBuilder& b, const Expr& row, const Expr& block, const BufferRef& local, const Expr& base) const;
 
  private:
@@ -80,6 +82,7 @@ class Epilogue {
 
   const graph::Graph& graph_;
   const graph::Node& node_;
+  const RowSchedule& schedule_;
   ColumnBlocks blocks_;
   std::vector<Step> steps_;
   std::vector<BufferRef> results_;
@@ -94,9 +97,6 @@ Expr emit_activation(KernelBuilder& b, graph::Op op, const Expr& x);
 void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const BufferRef& local,
                            const Expr& base, const Expr& row, const Expr& group, const BufferRef& codes,
                            const BufferRef& scales, const BufferRef& sums);
-// Zeros for the groups that only fill the last block of a row.
-void store_padding_groups(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const Expr& row,
-                          const BufferRef& codes, const BufferRef& scales, const BufferRef& sums);
 // The cache's page layout: [kv_head][K: head_dim x page_tokens | V: page_tokens x head_dim].
 inline constexpr int64_t kPageTokens = 64;
 inline constexpr int64_t kBlockTokens = 128;

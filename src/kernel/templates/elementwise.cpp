@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise operators that found no other kernel to stand in: a task is a row.
+// Elementwise operators that found no other kernel to stand in: a task is a row, on a GPU a block of a row's columns.
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
 
 namespace mlc::kernel {
 
-LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, const target::Target&) {
+LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target) {
   // The node is a copy of its first operand with itself as the first step of its epilogue.
   graph::Graph copy = graph;
   graph::Node& node = copy.node(id);
@@ -17,21 +17,22 @@ LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, co
   const int64_t n = node.base_type.last();
   KernelBuilder b("elementwise");
   ParameterList parameters(b, copy, id);
-  const BufferRef x = parameters.operand("x", DType::kF32, 0);
-  Epilogue epilogue(copy, id, n);
+  const BufferRef x = parameters.operand("x", node.base_type.dtype, 0);
+  RowSchedule schedule(target);
+  Epilogue epilogue(copy, id, schedule.block_width(n), &schedule);
   epilogue.declare(parameters);
   const ColumnBlocks& blocks = epilogue.blocks();
   const formats::PlanSymbol rows = row_symbol(node.type);
   const Expr count = parameters.size("rows", rows);
-  b.parallel("task", count * blocks.count, [&](const Expr& task) {
+  schedule.tasks(b, "task", count * blocks.count, [&](const Expr& task) {
     const Expr row = b.let("row", task / blocks.count);
     const Expr block = b.let("block", task % blocks.count);
-    const BufferRef local = b.allocate("local", {DType::kF32, 1}, blocks.stride, Space::kLocal);
+    const BufferRef local = schedule.allocate_row(b, "local", blocks.stride);
     const Expr existing = epilogue.column_count(b, block);
     for (int64_t segment = 0; segment < blocks.segments; ++segment) {
       const Expr from = b.let("from", row * n + (block * blocks.width + segment * blocks.distance));
-      for_vectors_up_to(b, "i", existing, blocks.padded_width(), kLanes, [&](const Expr& at, int lanes) {
-        b.store(local, at + segment * blocks.padded_width(), load(x, from + at, lanes));
+      schedule.for_elements(b, "i", existing, blocks.padded_width(), [&](const Expr& at, int lanes) {
+        b.store(local, at + segment * blocks.padded_width(), cast(DType::kF32, load(x, from + at, lanes)));
       });
     }
     epilogue.finish_row(b, row, block, local, index(0));
