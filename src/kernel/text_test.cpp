@@ -18,7 +18,7 @@ constexpr std::string_view kText =
     "  parallel %t in %n / 2 {\n"
     "    unrolled %u in 2 {\n      store %r[%u] = fma(load<8>(%x, %t * 8), -1.5e-3:f32x8, "
     "broadcast<8>(exp(0.5:f32)))\n    }\n"
-    "    if %t < min(%n, 7) {\n      prefetch %x[%t]\n    } else {\n      barrier\n    }\n"
+    "    if %t < min(%n, 7) {\n      prefetch %x[%t]\n    } else {\n      prefetch %x[0]\n    }\n"
     "    let %d = dot4(0:i32x2, load<8>(%a, 0), load<8>(%b, 0))\n"
     "    store %x[ramp<2, 4>(%t)] = cast<f32>(shuffle<0, 3, 1, 2>(%d, bitcast<i32x2>(vector<1, "
     "2>:i32)))\n"
