@@ -11,6 +11,9 @@
 namespace mlc::kernel {
 namespace {
 
+constexpr int64_t kMaxLanes = 4096;
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+
 class Parser {
  public:
   Parser(std::string_view text, std::string_view where) : text_(text), where_(where) {}
@@ -108,6 +111,12 @@ class Parser {
     return *value;
   }
 
+  int small_integer() {
+    const int64_t value = integer();
+    if (value < INT32_MIN || value > INT32_MAX) fail(cat("too large: ", value));
+    return static_cast<int>(value);
+  }
+
   Type type() {
     const std::string text = name();
     // "f32x16": the last x splits; names of dtypes have none.
@@ -116,7 +125,7 @@ class Parser {
     if (!dtype) fail("unknown type " + text);
     if (x == std::string::npos) return {*dtype, 1};
     const auto lanes = parse_int64(text.substr(x + 1));
-    if (!lanes || *lanes < 1 || *lanes > 4096) fail("unknown type " + text);
+    if (!lanes || *lanes < 1 || *lanes > kMaxLanes) fail("unknown type " + text);
     return {*dtype, static_cast<int>(*lanes)};
   }
 
@@ -192,6 +201,7 @@ class Parser {
       const Type element = type();
       expect('[');
       const int64_t size = integer();
+      if (size > kMaxElements) fail(cat("too large: ", size));
       expect(']');
       const Space space = parse_space(name());
       if (is_parameter_space(space)) fail("allocate of a parameter's space");
@@ -315,6 +325,12 @@ class Parser {
     }
   }
 
+  // The last number of load<lanes>, broadcast<lanes> and ramp<stride, lanes>.
+  void check_lanes(const std::string& function, const std::vector<int>& numbers) {
+    if (numbers.empty() || (function != "load" && function != "broadcast" && function != "ramp")) return;
+    if (numbers.back() < 1 || numbers.back() > kMaxLanes) fail(cat("no number of lanes: ", numbers.back()));
+  }
+
   Expr call(const std::string& function) {
     std::vector<int> numbers;
     Type type_argument{};
@@ -322,7 +338,7 @@ class Parser {
       if (function == "cast" || function == "bitcast") {
         type_argument = type();
       } else {
-        do numbers.push_back(static_cast<int>(integer()));
+        do numbers.push_back(small_integer());
         while (accept(','));
       }
       expect('>');
@@ -332,6 +348,7 @@ class Parser {
       return vector_constant(type().dtype, numbers);
     }
     if (function == "load") {
+      check_lanes(function, numbers);
       expect('(');
       BufferRef buffer = buffer_named();
       expect(',');
@@ -340,6 +357,7 @@ class Parser {
       if (at->type.dtype != DType::kI64) fail("an index is an i64");
       return load(buffer, at, numbers.empty() ? 1 : numbers[0]);
     }
+    check_lanes(function, numbers);
     std::vector<Expr> list = arguments();
     const auto one = [&]() -> Expr& {
       if (list.size() != 1) fail(function + " takes one operand");
