@@ -53,14 +53,25 @@ Value title(Machine& machine, Value value, const BoundArguments&, const CallArgu
   const std::optional<std::string> text = text_of(machine, value);
   if (!text) return Value::failure();
   std::string result;
-  bool begins = true;
+  const auto is_boundary = [](uint32_t c) {
+    return is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
+  };
   for (size_t i = 0; i < text->size();) {
-    const Character c = character_at(*text, i);
-    const std::string_view bytes = std::string_view(*text).substr(i, c.bytes);
-    result += begins ? upper_text(bytes) : lower_text(bytes);
-    begins = is_space(c.code) ||
-             (c.bytes == 1 && std::string_view("-({[<").find(bytes[0]) != std::string_view::npos);
-    i += c.bytes;
+    const std::string_view rest = std::string_view(*text).substr(i);
+    size_t end = 0;
+    while (end < rest.size() && !is_boundary(character_at(rest, end).code)) {
+      end += character_at(rest, end).bytes;
+    }
+    if (end == 0) {  // the boundary itself
+      const size_t bytes = character_at(rest, 0).bytes;
+      result += rest.substr(0, bytes);
+      i += bytes;
+    } else {
+      const size_t first = character_at(rest, 0).bytes;
+      result += upper_text(rest.substr(0, first));
+      result += lower_text(rest.substr(first, end - first));
+      i += end;
+    }
   }
   return machine.text(std::move(result));
 }
@@ -465,7 +476,7 @@ Value first(Machine& machine, Value value, const BoundArguments&, const CallArgu
 }
 
 Value last(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
-  if (value.is_undefined() || value.kind() == Kind::kIterator || !is_iterable(value)) {
+  if (value.kind() == Kind::kIterator || !is_iterable(value)) {
     return machine.fail("TypeError", cat("'", type_name(value), "' object is not reversible"));
   }
   const std::optional<std::vector<Value>> items = iterate(machine, value);

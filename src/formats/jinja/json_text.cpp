@@ -29,7 +29,7 @@ void append_quoted(std::string_view text, bool ensure_ascii, std::string& out) {
       out += "\\b";
     } else if (c.code == '\f') {
       out += "\\f";
-    } else if (c.code < 0x20 || (ensure_ascii && c.code > 0x7F && c.code < 0x10000)) {
+    } else if (c.code < 0x20 || (ensure_ascii && c.code >= 0x7F && c.code < 0x10000)) {
       out += "\\u" + hex(c.code, 4);
     } else if (ensure_ascii && c.code >= 0x10000) {
       out += "\\u" + hex(0xD800 + ((c.code - 0x10000) >> 10), 4);

@@ -62,7 +62,7 @@ std::string swapcase_text(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const Character c = character_at(text, i);
     const std::string_view bytes = text.substr(i, c.bytes);
-    result += is_upper(c.code)   ? lower_text(bytes)
+    result += is_upper(c.code) ? lower_character(text, i)
               : is_lower(c.code) ? upper_text(bytes)
                                  : std::string(bytes);
     i += c.bytes;
@@ -323,7 +323,7 @@ std::vector<std::string_view> split_at_blanks(std::string_view text, int64_t lim
   text = strip_text(text, nullptr, StripSide::kLeft);
   while (!text.empty()) {
     if (limit >= 0 && static_cast<int64_t>(parts.size()) == limit) {
-      parts.push_back(strip_text(text, nullptr, StripSide::kRight));
+      parts.push_back(text);
       break;
     }
     size_t end = 0;
@@ -342,10 +342,9 @@ std::vector<std::string_view> split_at_blanks_from_right(std::string_view text, 
   std::vector<std::string_view> words = split_at_blanks(text, -1);
   if (limit < 0 || static_cast<int64_t>(words.size()) <= limit) return words;
   const size_t kept = words.size() - static_cast<size_t>(limit);
-  const std::string_view first = words[0];
   const std::string_view last = words[kept - 1];
   std::vector<std::string_view> parts{
-      {first.data(), static_cast<size_t>(last.data() + last.size() - first.data())}};
+      {text.data(), static_cast<size_t>(last.data() + last.size() - text.data())}};
   parts.insert(parts.end(), words.begin() + static_cast<int64_t>(kept), words.end());
   return parts;
 }

@@ -589,8 +589,6 @@ std::optional<bool> compare(Machine& machine, Comparison comparison, Value a, Va
 bool append_str(Machine& machine, Value value, std::string& out) {
   switch (value.kind()) {
     case Kind::kUndefined:
-      if (value.undefined_name().error == "SecurityError")
-        return !fail_undefined(machine, value).failed();
       return true;
     case Kind::kNone:
       out += "None";
@@ -770,8 +768,14 @@ Value get_slice(Machine& machine, Value object, const Slice& slice) {
     }
   }
   if (is_text) return machine.text(std::move(text));
-  return machine.sequence(object.kind() == Kind::kRange ? Kind::kList : object.kind(),
-                          std::move(items));
+  const Value result = machine.sequence(object.kind(), std::move(items));
+  if (!result.failed() && object.kind() == Kind::kRange) {
+    const Sequence& range = object.sequence();
+    result.sequence().start = range.start + start * range.step;
+    result.sequence().stop = range.start + stop * range.step;
+    result.sequence().step = range.step * stride;
+  }
+  return result;
 }
 
 std::optional<int64_t> index_of(Machine& machine, Value value) {

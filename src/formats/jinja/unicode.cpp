@@ -55,6 +55,23 @@ bool is_case_ignored(uint32_t code) {
          code == ':' || code == 0xB7 || code == 0x2019;
 }
 
+// The bytes of the character that ends before `end`.
+size_t bytes_before(std::string_view text, size_t end) {
+  for (size_t bytes = std::min<size_t>(4, end); bytes > 1; --bytes) {
+    if (character_at(text, end - bytes).bytes == bytes) return bytes;
+  }
+  return 1;
+}
+
+bool letter_precedes(std::string_view text, size_t end) {
+  while (end > 0) {
+    end -= bytes_before(text, end);
+    const Character c = character_at(text, end);
+    if (!is_case_ignored(c.code)) return is_cased(c.code);
+  }
+  return false;
+}
+
 bool letter_follows(std::string_view text, size_t offset) {
   while (offset < text.size()) {
     const Character c = character_at(text, offset);
@@ -184,25 +201,28 @@ bool is_name_start(uint32_t c) {
   return c == '_' || is_alpha(c) || category(c) == UTF8PROC_CATEGORY_NL;
 }
 
+std::string lower_character(std::string_view text, size_t offset) {
+  const Character c = character_at(text, offset);
+  std::string result;
+  if (c.bytes == 1 && c.code >= kEscapedByte) {
+    result = text.substr(offset, 1);
+  } else if (c.code == 0x3A3) {  // of the two small sigmas one ends words
+    const bool ends_word = letter_precedes(text, offset) && !letter_follows(text, offset + c.bytes);
+    append_character(result, ends_word ? 0x3C2 : 0x3C3);
+  } else if (c.code == 0x130) {
+    result = "i\u0307";
+  } else {
+    append_character(result,
+                     static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+  }
+  return result;
+}
+
 std::string lower_text(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  bool after_letter = false;  // decides between the two small sigmas
-  for (size_t i = 0; i < text.size();) {
-    const Character c = character_at(text, i);
-    if (c.bytes == 1 && c.code >= kEscapedByte) {
-      result += text[i];
-    } else if (c.code == 0x3A3) {
-      const bool ends_word = after_letter && !letter_follows(text, i + c.bytes);
-      append_character(result, ends_word ? 0x3C2 : 0x3C3);
-    } else if (c.code == 0x130) {
-      result += "i\u0307";
-    } else {
-      append_character(
-          result, static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
-    }
-    if (!is_case_ignored(c.code)) after_letter = is_cased(c.code);
-    i += c.bytes;
+  for (size_t i = 0; i < text.size(); i += character_at(text, i).bytes) {
+    result += lower_character(text, i);
   }
   return result;
 }
@@ -274,14 +294,7 @@ std::string_view strip_text(std::string_view text, const std::string_view* chara
   }
   if (side != StripSide::kLeft) {
     while (end > begin) {
-      // The last character: at most four bytes back to its first one.
-      size_t start = end - 1;
-      for (size_t back = 1; back <= 4 && back <= end - begin; ++back) {
-        if (character_at(text, end - back).bytes == back) {
-          start = end - back;
-          break;
-        }
-      }
+      const size_t start = end - bytes_before(text.substr(begin), end - begin);
       if (!drops(character_at(text, start).code)) break;
       end = start;
     }

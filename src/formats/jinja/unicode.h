@@ -38,6 +38,7 @@ bool is_title(uint32_t code);
 bool is_name_start(uint32_t code);
 
 std::string lower_text(std::string_view text);
+std::string lower_character(std::string_view text, size_t offset);  // of one, with its neighbours
 std::string upper_text(std::string_view text);
 std::string title_character(uint32_t code);  // of one character; may be several
 std::string casefold_text(std::string_view text);
