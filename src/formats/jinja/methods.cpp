@@ -49,7 +49,7 @@ std::string title_text(std::string_view text) {
     const Character c = character_at(text, i);
     const std::string_view bytes = text.substr(i, c.bytes);
     result +=
-        in_word ? lower_text(bytes)
+        in_word ? lower_character(text, i)
                 : (c.code >= 0xDC80 && c.bytes == 1 ? std::string(bytes) : title_character(c.code));
     in_word = is_upper(c.code) || is_lower(c.code) || is_title(c.code);
     i += c.bytes;
