@@ -148,8 +148,8 @@ TEST(ChatTemplate, OfAConfigIsChecked) {
   };
   EXPECT_EQ(error("7"), "error: conv_template.chat_template: is an integer\n  expected an object");
   EXPECT_EQ(error(R"({"template": "{{"})"),
-            "error: conv_template.chat_template: line 1: TemplateSyntaxError: Expected an "
-            "expression, got 'end of template'");
+            "error: conv_template.chat_template: line 1: TemplateSyntaxError: unexpected "
+            "'end of template'");
   EXPECT_EQ(error(R"({"template": "x", "special_tokens": 7})"),
             "error: conv_template.chat_template.special_tokens: is an integer\n"
             "  expected an object");
