@@ -23,17 +23,15 @@ constexpr std::string_view kSecond = "qz4second4zq";
 
 using Turns = std::vector<std::pair<std::string_view, std::string_view>>;  // role and text
 
+using Ending = formats::ChatTemplate::Ending;
+
 std::optional<std::string> prompt_of(const formats::ChatTemplate& chat_template, const Turns& turns,
-                                     bool with_answer) {
+                                     Ending ending) {
   Json messages = Json::array();
   for (const auto& [role, text] : turns) {
     messages.push_back(Json::Object{{"role", role}, {"content", text}});
   }
-  Result<std::string> prompt =
-      chat_template.render(Json::Object{{"messages", std::move(messages)},
-                                        {"tools", nullptr},
-                                        {"documents", nullptr},
-                                        {"add_generation_prompt", with_answer}});
+  Result<std::string> prompt = chat_template.prompt(std::move(messages), Json::object(), ending);
   if (!prompt.ok()) return std::nullopt;
   return std::move(prompt).value();
 }
@@ -140,13 +138,13 @@ std::optional<formats::Conversation> fields_like(const formats::ChatTemplate& ch
   const Turns two = {{"user", kFirst}, {"assistant", kAnswer}, {"user", kSecond}};
   const Turns one = {{"user", kFirst}};
   const auto parts = [&](const Turns& turns,
-                         bool with_answer) -> std::optional<std::vector<std::string>> {
-    const auto prompt = prompt_of(chat_template, turns, with_answer);
+                         Ending ending) -> std::optional<std::vector<std::string>> {
+    const auto prompt = prompt_of(chat_template, turns, ending);
     return prompt ? parts_around(*prompt, turns) : std::nullopt;
   };
-  const auto plain = parts(two, true);
-  const auto unanswered = parts(two, false);
-  const auto short_one = parts(one, true);
+  const auto plain = parts(two, Ending::kAnswerBegins);
+  const auto unanswered = parts(two, Ending::kNothing);
+  const auto short_one = parts(one, Ending::kAnswerBegins);
   if (!plain || !unanswered || !short_one) return std::nullopt;
 
   // What follows a user's text up to the answer ends the turn and begins the next one.
@@ -162,8 +160,13 @@ std::optional<formats::Conversation> fields_like(const formats::ChatTemplate& ch
 
   // The user's role: what stands before every text of a user.
   std::string user = common_end((*plain)[2], (*short_one)[0]);
-  const auto with_system = parts(all, true);
+  const auto with_system = parts(all, Ending::kAnswerBegins);
   if (with_system) user = common_end(user, (*with_system)[1]);
+  // Not from the middle of a special token, nor with the end of the turn before.
+  const size_t token = user.find_first_of("<[");
+  if (token != std::string::npos) user = user.substr(token);
+  if (user.size() > user_end.size() && user.starts_with(user_end))
+    user = user.substr(user_end.size());
   c.roles = {{"user", user}, {"assistant", assistant}, {"tool", user}};
   c.role_templates = {
       {"user", "{user_message}"}, {"assistant", "{assistant_message}"}, {"tool", "{tool_message}"}};
@@ -190,7 +193,8 @@ std::optional<formats::Conversation> fields_like(const formats::ChatTemplate& ch
     }
   }
   const Result<std::string> made = formats::render_prompt(c, input);
-  if (!made.ok() || *made != prompt_of(chat_template, with_system ? all : two, true)) {
+  if (!made.ok() ||
+      *made != prompt_of(chat_template, with_system ? all : two, Ending::kAnswerBegins)) {
     return std::nullopt;
   }
   return c;

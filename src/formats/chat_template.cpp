@@ -211,6 +211,21 @@ Result<std::string> ChatTemplate::render(const Json& arguments,
   return parsed.render(all, options);
 }
 
+Result<std::string> ChatTemplate::prompt(Json messages, const Json& arguments,
+                                         Ending ending) const {
+  Json all = Json::Object{{"messages", std::move(messages)},
+                          {"add_generation_prompt", ending == Ending::kAnswerBegins}};
+  for (const auto& [name, value] : arguments.as_object()) all.set(name, value);
+  Json with_none = all;
+  for (const char* name : {"tools", "documents"}) {
+    if (!all.contains(name)) with_none.set(name, nullptr);
+  }
+  Result<std::string> first = render(with_none);
+  if (first.ok() || with_none == all) return first;
+  Result<std::string> second = render(all);
+  return second.ok() ? second : first;
+}
+
 std::string ChatTemplate::special_token(std::string_view name) const {
   const Json* token = special_tokens_.find(name);
   return token != nullptr && token->is_string() ? token->as_string() : "";

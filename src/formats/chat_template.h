@@ -37,6 +37,13 @@ class ChatTemplate {
   // where there are tools, else the one named default.
   Result<std::string> render(const Json& arguments, const jinja::RenderOptions& options = {}) const;
 
+  // render() of `messages` for a chat, as transformers calls a template: with
+  // add_generation_prompt, and with `tools` and `documents` that are none unless `arguments` has
+  // them. A template that raises an error then is called without these two, since some walk over
+  // tools unasked.
+  enum class Ending : uint8_t { kAnswerBegins, kNothing };
+  Result<std::string> prompt(Json messages, const Json& arguments, Ending ending) const;
+
   // A special token's text, such as eos_token's; "" where there is none.
   std::string special_token(std::string_view name) const;
 

@@ -184,6 +184,14 @@ TEST(ChatTemplateInConversation, IsCalledAsTransformersDoes) {
   EXPECT_EQ(render_prompt(c, input).value(), "FalseTrueTrueFalse");
 }
 
+TEST(ChatTemplateInConversation, TemplateMayWalkOverToolsUnasked) {
+  PromptInput input;
+  EXPECT_EQ(render_prompt(with_template("{% for t in tools %}{% endfor %}x"), input).value(), "x");
+  // The first error is the one that counts.
+  const Conversation c = with_template("{{ raise_exception('none') if tools is none else x.y }}");
+  EXPECT_EQ(render_prompt(c, input).error().found, "TemplateError: none");
+}
+
 TEST(ChatTemplateInConversation, SurvivesTheConfigFile) {
   const Conversation c = with_template(kTemplate);
   const Json json = c.to_json();

@@ -93,7 +93,6 @@ Result<std::string> render_message(const Conversation& conversation, const Messa
          (message.role == "assistant" ? conversation.seps.back() : conversation.seps.front());
 }
 
-// As transformers calls a template: what is not given is none.
 Result<std::string> render_chat_template(const Conversation& conversation,
                                          const PromptInput& input) {
   if (input.function_string && !input.function_string->empty()) {
@@ -119,14 +118,8 @@ Result<std::string> render_chat_template(const Conversation& conversation,
       }
     }
   }
-  Json arguments = Json::Object{{"messages", std::move(messages)},
-                                {"tools", nullptr},
-                                {"documents", nullptr},
-                                {"add_generation_prompt", true}};
-  for (const auto& [name, value] : input.template_arguments.as_object()) {
-    arguments.set(name, value);
-  }
-  return conversation.chat_template->render(arguments);
+  return conversation.chat_template->prompt(std::move(messages), input.template_arguments,
+                                            ChatTemplate::Ending::kAnswerBegins);
 }
 
 }  // namespace
