@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a llama checkpoint of any shape with random weights, in the form of the Hugging Face hub.
+"""Writes a checkpoint of any shape with random weights, in the form of the Hugging Face hub.
 
     make_random_checkpoint.py DIR --hidden 2048 --layers 16 --intermediate 8192 --heads 32 --kv-heads 8 --vocab 32000
     make_random_checkpoint.py DIR --format bin --dtype bfloat16 --shards 3 --tokenizer
+    make_random_checkpoint.py DIR --architecture gpt_neox --hidden 64 --heads 4
 
 Equal arguments give equal bytes. Formats: safetensors; bin (torch.save since PyTorch 1.6, a zip archive); bin-legacy
 (before, pickles and storages one behind the other). Needs numpy only. The tests import the writers from here.
@@ -133,7 +134,7 @@ def write_bin_legacy(path, tensors):
             file.write(tensor.data())
 
 
-def llama_tensors(args):
+def llama_shapes(args):
     hidden, inner, kv = args.hidden, args.intermediate, args.kv_heads * args.head_dim
     q = args.heads * args.head_dim
     shapes = {"model.embed_tokens.weight": [args.vocab, hidden], "model.norm.weight": [hidden]}
@@ -147,29 +148,60 @@ def llama_tensors(args):
                             "mlp.down_proj": [hidden, inner], "input_layernorm": [hidden],
                             "post_attention_layernorm": [hidden]}.items():
             shapes[f"{layer}{name}.weight"] = shape
+    return shapes
 
-    def data(number, shape):
+
+def gpt_neox_shapes(args):
+    hidden, inner = args.hidden, args.intermediate
+    shapes = {"gpt_neox.embed_in.weight": [args.vocab, hidden]}
+    if not args.tied:
+        shapes["embed_out.weight"] = [args.vocab, hidden]
+    with_bias = {"gpt_neox.final_layer_norm": [hidden]}
+    for i in range(args.layers):
+        layer = f"gpt_neox.layers.{i}."
+        for name, shape in {"attention.query_key_value": [3 * hidden, hidden],
+                            "attention.dense": [hidden, hidden],
+                            "mlp.dense_h_to_4h": [inner, hidden],
+                            "mlp.dense_4h_to_h": [hidden, inner], "input_layernorm": [hidden],
+                            "post_attention_layernorm": [hidden]}.items():
+            with_bias[layer + name] = shape
+    for name, shape in with_bias.items():
+        shapes[f"{name}.weight"] = shape
+        shapes[f"{name}.bias"] = shape[:1]
+    return shapes
+
+
+def random_tensors(args):
+    shapes = {"llama": llama_shapes, "gpt_neox": gpt_neox_shapes}[args.architecture](args)
+
+    def data(number, name, shape):
         def make():
             random = numpy.random.default_rng([args.seed, number])
             values = random.standard_normal(int(numpy.prod(shape)), dtype=numpy.float32)
             values *= numpy.float32(0.02)
-            if len(shape) == 1:
+            if len(shape) == 1 and name.endswith("weight"):  # a norm's
                 values += 1
             return encode(values, args.dtype)
         return make
 
-    return [Tensor(name, args.dtype, shapes[name], data(number, shapes[name]))
+    return [Tensor(name, args.dtype, shapes[name], data(number, name, shapes[name]))
             for number, name in enumerate(sorted(shapes))]
 
 
 def write_config(directory, args):
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
-              "hidden_size": args.hidden, "intermediate_size": args.intermediate,
-              "num_attention_heads": args.heads, "num_key_value_heads": args.kv_heads,
-              "head_dim": args.head_dim, "num_hidden_layers": args.layers, "vocab_size": args.vocab,
-              "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "max_position_embeddings": args.context,
-              "tie_word_embeddings": args.tied, "bos_token_id": 1, "eos_token_id": 2,
-              "torch_dtype": args.dtype}
+    config = {
+        "llama": {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
+                  "num_key_value_heads": args.kv_heads, "head_dim": args.head_dim,
+                  "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "bos_token_id": 1, "eos_token_id": 2},
+        "gpt_neox": {"architectures": ["GPTNeoXForCausalLM"], "model_type": "gpt_neox",
+                     "hidden_act": "gelu", "layer_norm_eps": 1e-05, "rotary_pct": 1.0,
+                     "rotary_emb_base": 10000, "use_parallel_residual": False, "bos_token_id": 0,
+                     "eos_token_id": 0},  # as RedPajama-INCITE has it
+    }[args.architecture]
+    config |= {"hidden_size": args.hidden, "intermediate_size": args.intermediate,
+               "num_attention_heads": args.heads, "num_hidden_layers": args.layers,
+               "vocab_size": args.vocab, "max_position_embeddings": args.context,
+               "tie_word_embeddings": args.tied, "torch_dtype": args.dtype}
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
@@ -195,7 +227,7 @@ def write_checkpoint(directory, args):
         "bin": (write_bin, "pytorch_model", "bin"),
         "bin-legacy": (write_bin_legacy, "pytorch_model", "bin"),
     }[args.format]
-    tensors = llama_tensors(args)
+    tensors = random_tensors(args)
     if args.shards == 1:
         write(directory / f"{stem}.{extension}", tensors)
     else:
@@ -220,7 +252,8 @@ def main():
     for name, default in {"hidden": 256, "intermediate": 704, "layers": 2, "heads": 8, "kv-heads": 4,
                           "vocab": 512, "context": 2048, "shards": 1, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--head-dim", type=int, help="default: hidden / heads")
+    parser.add_argument("--architecture", choices=["llama", "gpt_neox"], default="llama")
+    parser.add_argument("--head-dim", type=int, help="of llama; default: hidden / heads")
     parser.add_argument("--dtype", choices=["float16", "bfloat16", "float32"], default="float16")
     parser.add_argument("--format", choices=["safetensors", "bin", "bin-legacy"], default="safetensors")
     parser.add_argument("--tied", action="store_true", help="no lm_head")

@@ -200,7 +200,14 @@ class PlanBuilder {
     return cat(dtype_short_name(x.dtype), "_", scheme, "_", w.shape[0].value, "x", w.shape[1].value);
   }
 
+  // Nodes share what is lowered, and different nodes may still get the same code.
   uint32_t kernel_index(const kernel::LoweredKernel& lowered, const Node& node) {
+    const auto [entry, is_new] = indices_.try_emplace(&lowered, 0);
+    if (is_new) entry->second = add_kernel(lowered, node);
+    return entry->second;
+  }
+
+  uint32_t add_kernel(const kernel::LoweredKernel& lowered, const Node& node) {
     kernel::Kernel named = lowered.kernel;
     named.name.clear();
     const std::string text = kernel::to_text(named);
@@ -322,6 +329,7 @@ class PlanBuilder {
   std::map<NodeId, uint32_t> first_weight_;
   std::map<NodeId, int64_t> constants_;
   std::map<std::string, std::unique_ptr<kernel::LoweredNode>> lowered_;
+  std::map<const kernel::LoweredKernel*, uint32_t> indices_;
   std::map<std::string, uint32_t> by_text_;
   std::set<std::string> names_;
   std::vector<std::vector<int>> places_;       // of each node's buffers

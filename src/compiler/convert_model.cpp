@@ -14,6 +14,9 @@ namespace mlc::compiler {
 ConvertSummary convert_model(const ConvertModelOptions& options) {
   const quantization::Quantization& quantization = *or_throw(quantization::find_quantization(options.quantization, "--quantization"));
   const ModelSource source = load_model_source(options.config);
+  if (options.source == "auto" && !file_exists(source.where)) {
+    throw UserError(source.where, "is an architecture without weights", "", "name the weights with --source");
+  }
   const formats::Architecture& architecture = select_architecture(options.model_type, source.config, source.where);
   const Json model_config = derive_model_config(architecture, source.config, source.where);
   models::ModelOptions model_options;

@@ -32,8 +32,7 @@ uint64_t address_of(const void* pointer) { return reinterpret_cast<uint64_t>(poi
 }  // namespace
 
 Model::Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads)
-    : library_(std::move(library)), weights_(std::move(weights)), pool_(threads),
-      counters_(std::make_unique<Counter[]>(library_.plan().calls.size())) {}
+    : library_(std::move(library)), weights_(std::move(weights)), pool_(threads), shares_(pool_.size()) {}
 
 Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::ParameterShards weights, int64_t threads) {
   std::unique_ptr<Model> model(new Model(std::move(library), std::move(weights), threads));
@@ -130,8 +129,6 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
     launch.name = &plan().kernels[variant->kernel].name;
     const int64_t units = variant->tasks.symbol == 0 ? 1 : tables.sizes[variant->tasks.symbol];
     launch.tasks = variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
-    // Small chunks, so that a thread that is slowed down does not hold the others up.
-    launch.chunk = std::max<int64_t>(1, launch.tasks / (8 * pool_.size()));
     for (const PlanArgument& a : variant->arguments) {
       switch (a.kind) {
         case PlanArgument::Kind::kArena: slots_.push_back(address_of(arena_.data() + evaluate(a.offset, tables))); break;
@@ -169,11 +166,8 @@ void Model::work(int64_t thread) {
   for (size_t i = 0; i < launches_.size();) {
     const Launch& launch = launches_[i];
     const double begin = profiling_ ? thread_seconds() : 0;
-    std::atomic<int64_t>& next = counters_[i].next;
-    while (true) {
-      const int64_t first = next.fetch_add(launch.chunk, std::memory_order_relaxed);
-      if (first >= launch.tasks) break;
-      launch_tasks(launch, thread, first, std::min(first + launch.chunk, launch.tasks));
+    for (auto taken = shares_.take(thread); taken.begin < taken.end; taken = shares_.take(thread)) {
+      launch_tasks(launch, thread, taken.begin, taken.end);
     }
     // A profile counts the serial launches to themselves and the wait for the slowest thread to the parallel one.
     struct Tail {
@@ -197,6 +191,8 @@ void Model::work(int64_t thread) {
               from = now;
             }
           }
+          const size_t next = t.first + 1 + static_cast<size_t>(parallel.serial_after);
+          if (next < model.launches_.size()) model.shares_.set(model.launches_[next].tasks);
         },
         &tail);
     i += 1 + static_cast<size_t>(launch.serial_after);
@@ -206,7 +202,7 @@ void Model::work(int64_t thread) {
 Result<std::span<const float>> Model::run(const KvCache& cache, std::span<const SequenceTokens> batch) {
   const StepTables tables = make_step_tables(plan(), cache, batch, pool_.size());
   MLC_RETURN_IF_ERROR(prepare(tables, cache));
-  for (size_t i = 0; i < launches_.size(); ++i) counters_[i].next.store(0, std::memory_order_relaxed);
+  if (!launches_.empty()) shares_.set(launches_[0].tasks);
   pool_.run([](void* self, int64_t thread) { static_cast<Model*>(self)->work(thread); }, this);
   const auto* logits = reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
   return std::span<const float>(logits, tables.logit_rows.size() * static_cast<size_t>(vocab_size()));

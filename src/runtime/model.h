@@ -14,6 +14,7 @@
 #include "runtime/memory.h"
 #include "runtime/model_library.h"
 #include "runtime/step.h"
+#include "runtime/task_shares.h"
 #include "runtime/thread_pool.h"
 
 namespace mlc::runtime {
@@ -52,13 +53,9 @@ class Model {
     MlcKernel kernel;
     size_t first_slot;  // in slots_
     int64_t tasks;
-    int64_t chunk;  // tasks that a thread claims at once
     int64_t serial_after = 0;  // launches of one task that follow
     size_t call;    // of the plan
     const std::string* name;
-  };
-  struct alignas(64) Counter {
-    std::atomic<int64_t> next{0};
   };
 
   Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
@@ -78,7 +75,7 @@ class Model {
   std::vector<Memory> scratch_;  // by thread
   std::vector<Launch> launches_;
   std::vector<uint64_t> slots_;
-  std::unique_ptr<Counter[]> counters_;  // one for each call of the plan
+  TaskShares shares_;
   std::vector<CallTime> profile_;
   bool profiling_ = false;
 };

@@ -25,8 +25,8 @@ class ThreadPool {
   struct Workers;
   int64_t size_;
   std::unique_ptr<Workers> workers_;
-  std::atomic<int64_t> arrived_{0};
-  std::atomic<uint32_t> phase_{0};
+  alignas(64) std::atomic<int64_t> arrived_{0};
+  alignas(64) std::atomic<uint32_t> phase_{0};  // on a line of its own: the waiting threads read it all the time
 };
 
 }  // namespace mlc::runtime

@@ -65,9 +65,6 @@ struct Target {
   bool has_fma() const;              // fused multiply-add in f32
   bool has_dot4() const;             // u8 x s8 dot products of four, summed into i32
   bool has_dot2_saturating() const;  // u8 x s8 pairs, summed into i16
-  // How far ahead a stream of weights is worth prefetching. Measured (docs/performance.md): code with 64-byte vectors
-  // is fast enough that the CPU's own prefetching does better alone.
-  int64_t prefetch_bytes() const { return vector_bytes() >= 64 ? 0 : 2048; }
   // Bytes of the caches of a core, as templates use them for tiles.
   int64_t l1_bytes() const { return 32 << 10; }
   int64_t l2_bytes() const { return 512 << 10; }

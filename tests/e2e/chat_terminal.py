@@ -6,7 +6,6 @@ import pty
 import re
 import select
 import signal
-import sys
 import time
 
 from support.tiny_model import check, main, make_model
@@ -180,8 +179,6 @@ def a_signal_from_outside_ends_the_program(program):
 
 
 if __name__ == "__main__":
-    if sys.platform == "win32":
-        sys.exit(77)
     main([answers_and_leaves_with_ctrl_d, exit_leaves, a_line_can_be_edited_and_called_back, letters_beyond_ascii_are_edited_whole,
           escape_enter_begins_a_new_line, ctrl_c_clears_the_line_and_leaves_when_pressed_twice,
           ctrl_c_stops_an_answer_and_not_the_program, a_signal_from_outside_ends_the_program])

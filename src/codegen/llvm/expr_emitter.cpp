@@ -129,11 +129,12 @@ void ExprEmitter::emit_store(const kernel::Buffer& buffer, const kernel::Expr& i
 }
 
 void ExprEmitter::emit_prefetch(const kernel::Buffer& buffer, const kernel::Expr& index) {
-  // The address may lie behind the buffer: nothing is read there.
+  // The address may lie behind the buffer: nothing is read there. Into the second-level cache: what is on its way to the
+  // first holds one of the few buffers for its misses until the memory has answered.
   llvm::Type* type = llvm_type(b_.getContext(), buffer.element);
   llvm::Value* pointer = b_.CreateGEP(type, memory_.at(&buffer).pointer, emit(index));
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {memory_.at(&buffer).pointer->getType()},
-                     {pointer, b_.getInt32(0), b_.getInt32(3), b_.getInt32(1)});
+                     {pointer, b_.getInt32(0), b_.getInt32(2), b_.getInt32(1)});
 }
 
 llvm::Value* ExprEmitter::emit_infix(const ExprNode& node) {

@@ -15,7 +15,6 @@ class Gemv {
  public:
   Gemv(const MatmulNode& m, bool single_row)
       : m_(m), b_("gemv"), parameters_(b_, m.graph, m.id), single_row_(single_row),
-        prefetch_bytes_(single_row ? m.target.prefetch_bytes() : 4096),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
     if (m.int8) {
       codes_ = parameters_.operand("x", DType::kI8, 0, 0);
@@ -36,6 +35,7 @@ class Gemv {
       const int64_t rows = single_row_ ? 1 : kMaxGemvRows;
       local_ = b_.allocate("local", {DType::kF32, 1}, rows * width_, Space::kLocal);
       const Expr count = epilogue_.column_count(b_, block);
+      if (m_.int8) prepare_corrections();
       for (int64_t segment = 0; segment < blocks.segments; ++segment) {
         const Expr first = b_.let("first", block * blocks.width + segment * blocks.distance);
         segment_columns(first, count, blocks, segment * blocks.padded_width());
@@ -119,6 +119,17 @@ class Gemv {
     }
   }
 
+  // What the zero of the codes adds to each group's sum, [row][group], where it is the same for all columns.
+  void prepare_corrections() {
+    if (!weights_->by_rows() || weights_->layout().stored_zeros) return;
+    const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
+    corrections_ = b_.allocate("corrections", {DType::kI32, 1}, (single_row_ ? 1 : kMaxGemvRows) * groups, Space::kLocal);
+    const Expr all = single_row_ ? index(groups) : b_.let("all", rows_ * groups);
+    b_.serial("i", all / 8, [&](const Expr& i) {
+      b_.store(corrections_, i * 8, weights_->zero_correction(b_, index(0), i, b_.let("sums", load(sums_, i * 8, 8))));
+    });
+  }
+
   // Dot products of `rows` with `columns`, [row][column].
   std::vector<Expr> dot_int8(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
     const graph::GroupedInt8& grouped = *m_.x_type.grouped;
@@ -129,23 +140,25 @@ class Gemv {
       std::vector<std::vector<Expr>> codes;
       std::vector<Expr> scales;
       for (const Expr& column : columns) {
-        weights_->prefetch(b_, column, block, prefetch_bytes_);
+        weights_->prefetch(b_, column, block, kPrefetchBytes);
         codes.push_back(weights_->block_codes(b_, column, block, existing));
         scales.push_back(weights_->block_scales(b_, column, block, existing));
       }
       for (size_t r = 0; r < rows.size(); ++r) {
         const Expr at = b_.let("at", rows[r] * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
-        std::vector<Expr> acc(columns.size(), dots.begin());
+        const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
+        const Expr correction = corrections_ ? b_.let("correction", load(corrections_, group, 8))
+                                             : b_.let("correction", weights_->zero_correction(b_, columns[0], block, b_.let("sums", load(sums_, group, 8))));
+        const Expr start = pad_lanes(correction, kLanes);
+        std::vector<Expr> acc(columns.size(), dots.begin_at(start));
         for (size_t c = 0; c < codes[0].size(); ++c) {
           const Expr x = b_.let("x", load(codes_, at + static_cast<int64_t>(64 * c), 64));
           for (size_t i = 0; i < columns.size(); ++i) acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
         }
-        const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
         const Expr x_scales = b_.let("x_scales", load(scales_, group, 8));
-        const Expr correction = b_.let("correction", weights_->zero_correction(b_, columns[0], block, b_.let("sums", load(sums_, group, 8))));
         for (size_t i = 0; i < columns.size(); ++i) {
-          const Expr sum = b_.let("sum", dots.finish(acc[i]));
-          const Expr total = b_.let("total", (slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8)) + correction);
+          const Expr sum = b_.let("sum", dots.finish_at(acc[i], start));
+          const Expr total = b_.let("total", slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8));
           const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
           b_.store(chains, chain, fma(cast(DType::kF32, total) * x_scales, scales[i], load(chains, chain)));
         }
@@ -245,13 +258,13 @@ class Gemv {
   KernelBuilder b_;
   ParameterList parameters_;
   bool single_row_;
-  int64_t prefetch_bytes_;
   Epilogue epilogue_;
   std::unique_ptr<WeightReader> weights_;
   BufferRef x_;
   BufferRef codes_;
   BufferRef scales_;
   BufferRef sums_;
+  BufferRef corrections_;
   BufferRef local_;
   Expr rows_;
   int64_t width_ = 0;

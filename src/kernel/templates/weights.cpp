@@ -213,7 +213,6 @@ Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr
 }
 
 void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const {
-  if (bytes_ahead == 0) return;
   const graph::BitLayout& l = *layout_;
   const Expr at = row * (l.groups(k_) * l.words_per_group()) + block * (8 * l.words_per_group());
   b.prefetch(words_, at + bytes_ahead / 4);

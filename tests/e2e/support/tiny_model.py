@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests of this folder share: a tiny model, and running the program.
 
-Each test is a script: `NAME.py PROGRAM [KEPT_FOLDER]`. Exit 0: passed; 1: failed, with what failed on standard output;
-77: skipped, because something that it needs is absent.
+Each test is a script, `NAME.py PROGRAM [CASE...]`, that prints a line for each of its cases: `ok CASE`, `FAILED CASE` with what
+failed before it, or `skipped CASE: REASON` where something that it needs is absent. Exit status 0: nothing failed;
+1: something failed; 77: all was skipped.
 """
+import concurrent.futures
+import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,22 +27,37 @@ class Program:
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("MLC_")}
         self.environment["MLC_LLM_HOME"] = str(self.folder / "home")
 
-    def run(self, *arguments, status=0, text="", environment=None):
-        """Runs a command; gives (standard output, standard error). Another exit status fails the test."""
-        result = subprocess.run([self.path, *map(str, arguments)], input=text.encode(), capture_output=True, timeout=120,
-                                env={**self.environment, **(environment or {})}, check=False)
+    def run(self, *arguments, status=0, text="", environment=None, prepare=None):
+        """Runs a command; gives (standard output, standard error). Another exit status fails the case. `prepare` is called in
+        the new process before the program starts."""
+        result = subprocess.run([self.path, *map(str, arguments)], input=text.encode(), capture_output=True, timeout=300,
+                                env={**self.environment, **(environment or {})}, preexec_fn=prepare, check=False)
         out, err = result.stdout.decode("utf-8", "replace"), result.stderr.decode("utf-8", "replace")
         if result.returncode != status:
             raise AssertionError(f"{' '.join(map(str, arguments))}\nexit status {result.returncode}, expected {status}\n{out}\n{err}")
         return out, err
 
 
-def make_model(program, name="model", template="LM", quantization="q4f16_1", options=(), **shape):
-    """A llama with random weights whose tokens are the 256 bytes; its vocabulary has more ids than the tokenizer."""
-    source, model = program.folder / f"{name}-source", program.folder / name
+def make_checkpoint(program, name="model", **shape):
+    """A llama, if shape has no other architecture, with random weights whose tokens are the 256 bytes; its vocabulary has more
+    ids than the tokenizer. Gives its folder."""
+    source = program.folder / f"{name}-source"
     arguments = {"hidden": 64, "intermediate": 96, "layers": 2, "heads": 4, "kv-heads": 2, "vocab": 300, "context": 512, **shape}
     subprocess.run([sys.executable, ROOT / "scripts/make_random_checkpoint.py", source, "--tokenizer",
                     *(f"--{key}={value}" for key, value in arguments.items())], check=True, stdout=subprocess.DEVNULL)
+    return source
+
+
+def change_json(path, **changes):
+    """Sets keys of a JSON file; a key whose value is None goes."""
+    values = json.loads(path.read_text())
+    values.update(changes)
+    path.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+
+
+def make_model(program, name="model", template="LM", quantization="q4f16_1", options=(), **shape):
+    """The converted weights and the chat config of make_checkpoint()."""
+    source, model = make_checkpoint(program, name, **shape), program.folder / name
     program.run("convert_weight", source, "--quantization", quantization, "-o", model)
     program.run("gen_config", source, "--quantization", quantization, "--conv-template", template, "-o", model, *options)
     return model
@@ -49,20 +68,50 @@ def check(condition, *what):
         raise AssertionError("\n".join(map(str, what)))
 
 
-def main(tests):
-    """Runs the test functions, each with a fresh Program."""
+class Skipped(Exception):
+    """Raised by a case that cannot run here, with the reason."""
+
+
+def shared_path(name):
+    """A path in ../shared, the material beside the repository; a case that needs it is skipped where it is absent."""
+    path = ROOT.parent / "shared" / name
+    if not path.exists():
+        raise Skipped(f"../shared/{name} is absent")
+    return path
+
+
+def run_case(path, name, test):
+    """The outcome of a case, "ok", "FAILED" or "skipped", and the text to print."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            test(Program(path, folder))
+            return "ok", f"ok {name}"
+        except Skipped as reason:
+            return "skipped", f"skipped {name}: {reason}"
+        except Exception:  # a case that fails must not hide the others
+            return "FAILED", f"{traceback.format_exc()}FAILED {name}"
+
+
+def main(tests, path=None, at_once=1):
+    """Runs the cases, each with a fresh Program, and exits. A case is a function or a pair of name and function; so many run
+    at once (in threads, as the program does the work). If the program's path is not given, it is the first argument, and the
+    others are the cases to run."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary folders go away
+    cases = [test if isinstance(test, tuple) else (test.__name__, test) for test in tests]
+    if path is None:
+        path, wanted = sys.argv[1], sys.argv[2:]
+        cases = [case for case in cases if not wanted or case[0] in wanted]
     try:
         import numpy  # noqa: F401, what make_random_checkpoint.py needs
     except ImportError:
-        print("skipped: needs numpy")
+        for name, _ in cases:
+            print(f"skipped {name}: numpy is absent")
         sys.exit(77)
-    failed = 0
-    for test in tests:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                test(Program(sys.argv[1], folder))
-            except Exception:  # a test that fails must not hide the others
-                failed += 1
-                print(f"FAILED {test.__name__}\n{traceback.format_exc()}")
-    print(f"{len(tests) - failed} of {len(tests)} passed")
-    sys.exit(1 if failed else 0)
+    outcomes = []
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for outcome, text in pool.map(lambda case: run_case(path, *case), cases):
+            print(text, flush=True)
+            outcomes.append(outcome)
+    if "FAILED" in outcomes:
+        sys.exit(1)
+    sys.exit(0 if "ok" in outcomes else 77)
