@@ -62,7 +62,7 @@ std::string swapcase_text(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const Character c = character_at(text, i);
     const std::string_view bytes = text.substr(i, c.bytes);
-    result += is_upper(c.code) ? lower_character(text, i)
+    result += is_upper(c.code)   ? lower_character(text, i)
               : is_lower(c.code) ? upper_text(bytes)
                                  : std::string(bytes);
     i += c.bytes;

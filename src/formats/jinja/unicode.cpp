@@ -212,8 +212,8 @@ std::string lower_character(std::string_view text, size_t offset) {
   } else if (c.code == 0x130) {
     result = "i\u0307";
   } else {
-    append_character(result,
-                     static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+    append_character(
+        result, static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
   }
   return result;
 }
