@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "compiler/gen_config_conversation.h"
+
 #include "formats/chat_config.h"
 #include "formats/gguf.h"
 #include "formats/gguf_config.h"
@@ -51,6 +53,7 @@ ModelSource folder_source(const std::string& config_path) {
       source.tokenizer_files.push_back({name, path, {}});
     }
   }
+  source.chat_template = folder;
   return source;
 }
 
@@ -137,7 +140,7 @@ void write_all(const std::string& folder, const std::vector<OutputText>& files) 
 // A GGUF file is config, generation config and tokenizer in one.
 ModelSource gguf_source(const std::string& path) {
   const formats::GgufFile file = or_throw(formats::GgufFile::open(path));
-  ModelSource source{path, or_throw(formats::gguf_config(file)), {}, {}};
+  ModelSource source{path, or_throw(formats::gguf_config(file)), {}, {}, path};
   source.generation_configs = {{path, or_throw(formats::gguf_generation_config(file))}, {path, source.config}};
   for (formats::NamedText& text : or_throw(formats::gguf_tokenizer_files(file))) {
     source.tokenizer_files.push_back({text.name, cat(path, ": ", text.name), std::move(text.text)});
@@ -174,12 +177,14 @@ void gen_config(const GenConfigOptions& options) {
     throw UserError(unknown_name_error(ErrorKind::kUsage, "--quantization", "quantization",
                                        options.quantization, formats::quantization_names()));
   }
-  const formats::Conversation* conversation =
-      formats::find_builtin_conversation(options.conv_template);
-  if (conversation == nullptr) {
-    throw UserError(unknown_name_error(ErrorKind::kUsage, "--conv-template",
-                                       "conversation template", options.conv_template,
-                                       formats::builtin_conversation_names()));
+  const formats::Conversation* conversation = nullptr;
+  if (options.conv_template) {
+    conversation = formats::find_builtin_conversation(*options.conv_template);
+    if (conversation == nullptr) {
+      throw UserError(unknown_name_error(ErrorKind::kUsage, "--conv-template",
+                                         "conversation template", *options.conv_template,
+                                         formats::builtin_conversation_names()));
+    }
   }
   check_overrides(options.overrides);
   const ModelSource source = load_model_source(options.config);
@@ -202,12 +207,12 @@ void gen_config(const GenConfigOptions& options) {
     }
   }
   set_sizes(chat);
-  chat.conv_template = *conversation;
   if (!architecture.embedding.is_null()) {
     chat.model_task = "embedding";
     chat.embedding_metadata = architecture.embedding;
   }
   set_generation_defaults(chat, source);
+  chat.conv_template = conversation != nullptr ? *conversation : own_conversation(source);
 
   TokenizerPart tokenizer =
       prepare_tokenizer(source.tokenizer_files, source.config, chat.context_window_size);

@@ -20,6 +20,7 @@ struct ModelSource {
   std::vector<std::pair<std::string, Json>>
       generation_configs;  // name and contents, the first one wins
   std::vector<SourceFile> tokenizer_files;
+  std::string chat_template;  // where ChatTemplate::load() may find one; "": nowhere
 };
 
 // CONFIG of the command line: a folder with config.json, a file like it, a .gguf file, or the name of a preset where no
@@ -30,7 +31,8 @@ struct GenConfigOptions {
   std::string config;
   std::string quantization;
   std::string model_type = "auto";
-  std::string conv_template;
+  // Without one the checkpoint's own chat template is used.
+  std::optional<std::string> conv_template;
   ModelConfigOverrides overrides;
   std::string output;  // a folder; made if need be
 };

@@ -220,6 +220,66 @@ TEST_F(GenConfig, UnknownNamesListTheKnownOnes) {
   EXPECT_EQ(run().quantization, "q4f16_autoawq");
 }
 
+// ---- without --conv-template
+
+constexpr std::string_view kChatml =
+    R"({"chat_template": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n)"
+    R"({% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",)"
+    R"( "eos_token": "<|im_end|>", "added_tokens_decoder": {"9": {"content": "<|im_end|>"}}})";
+
+TEST_F(GenConfig, CheckpointsOwnTemplateIsTheDefault) {
+  add("tokenizer_config.json", kChatml);
+  options_.conv_template.reset();
+  const formats::Conversation c = run().conv_template;
+  ASSERT_TRUE(c.chat_template.has_value());
+  EXPECT_EQ(formats::render_prompt(c, {{}, {}, {{"user", "hi"}}}).value(),
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+  // The answer ends where config.json says, and at the tokenizer's token.
+  EXPECT_EQ(c.stop_token_ids, (std::vector<int64_t>{8, 9}));
+  EXPECT_EQ(c.name, "chat_template");
+}
+
+TEST_F(GenConfig, FieldsMakeThePromptForOtherPrograms) {
+  add("tokenizer_config.json", kChatml);
+  options_.conv_template.reset();
+  formats::Conversation c = run().conv_template;
+  const formats::PromptInput input{
+      "be brief", {}, {{"user", "hi"}, {"assistant", "yo"}, {"user", "so?"}}};
+  const std::string own = formats::render_prompt(c, input).value();
+  EXPECT_TRUE(own.starts_with("<|im_start|>system\nbe brief<|im_end|>\n")) << own;
+  c.chat_template.reset();
+  EXPECT_EQ(formats::render_prompt(c, input).value(), own);
+}
+
+TEST_F(GenConfig, TemplateInAFileOfItsOwnGoesIntoTheConfig) {
+  add("tokenizer_config.json", kChatml);
+  add("chat_template.jinja", "{% for m in messages %}{{ m.content|upper }}{% endfor %}");
+  options_.conv_template.reset();
+  const formats::Conversation c = run().conv_template;
+  EXPECT_EQ(formats::render_prompt(c, {{}, {}, {{"user", "hi"}}}).value(), "HI");
+  EXPECT_NE(log_.find("the chat template can't be written as the fields"), std::string::npos)
+      << log_;
+}
+
+TEST_F(GenConfig, CheckpointWithoutTemplateNeedsAName) {
+  options_.conv_template.reset();
+  EXPECT_TRUE(error().starts_with(cat("error: --conv-template: is not given, and ",
+                                      path_join(source_, "config.json"),
+                                      " has no chat template\n  expected one of chatml, ")))
+      << error();
+  EXPECT_NE(error().find("\n  give one, or put the model's chat_template.jinja or "
+                         "tokenizer_config.json beside it"),
+            std::string::npos)
+      << error();
+}
+
+TEST_F(GenConfig, NamedTemplateDoesNotLookAtTheCheckpoints) {
+  add("tokenizer_config.json", R"({"chat_template": "{% broken"})");
+  EXPECT_FALSE(run().conv_template.chat_template.has_value());
+  options_.conv_template.reset();
+  EXPECT_NE(error().find("TemplateSyntaxError"), std::string::npos) << error();
+}
+
 TEST_F(GenConfig, ConfigThatIsNotThereIsExplained) {
   options_.config = "gemma2_2";
   EXPECT_EQ(error(),

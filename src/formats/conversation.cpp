@@ -195,6 +195,10 @@ Result<Conversation> Conversation::from_json(const Json& object, std::string_vie
       read(object, "strip_reasoning_in_history", where, c.strip_reasoning_in_history));
   MLC_RETURN_IF_ERROR(read(object, "function_string", where, c.function_string));
   MLC_RETURN_IF_ERROR(read(object, "use_function_calling", where, c.use_function_calling));
+  if (const Json* value = object.find("chat_template"); value != nullptr && !value->is_null()) {
+    MLC_ASSIGN_OR_RETURN(c.chat_template,
+                         ChatTemplate::from_json(*value, cat(where, ".chat_template")));
+  }
   return c;
 }
 
@@ -203,7 +207,7 @@ Json Conversation::to_json() const {
   for (const Message& message : messages) {
     history.push_back(Json::Array{message.role, content_to_json(message.content)});
   }
-  return Json::Object{
+  Json object = Json::Object{
       {"name", name ? Json(*name) : Json()},
       {"system_template", system_template},
       {"system_message", system_message},
@@ -222,6 +226,8 @@ Json Conversation::to_json() const {
       {"function_string", function_string},
       {"use_function_calling", use_function_calling},
   };
+  if (chat_template) object.set("chat_template", chat_template->to_json());
+  return object;
 }
 
 Result<PromptInput> prompt_input_from_json(const Json& object, std::string_view where) {
@@ -240,6 +246,12 @@ Result<PromptInput> prompt_input_from_json(const Json& object, std::string_view 
     MLC_ASSIGN_OR_RETURN(Message message, message_from_json(item, cat(where, ".messages[",
                                                                       input.messages.size(), "]")));
     input.messages.push_back(std::move(message));
+  }
+  if (const Json* value = object.find("template_arguments")) {
+    if (!value->is_object()) {
+      return wrong_kind(cat(where, ".template_arguments"), *value, "an object");
+    }
+    input.template_arguments = *value;
   }
   return input;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conversation templates: how messages become a prompt, and where an answer stops. Each is an
 // object `conv_template` of mlc-chat-config.json; those of conversations/*.json are built in. Plain
-// text substitution of placeholders, no Jinja; the renderer is in conversation_prompt.cpp.
+// text substitution of placeholders, or the checkpoint's own Jinja template where there is one; the
+// renderer is in conversation_prompt.cpp.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "formats/chat_template.h"
 #include "support/error.h"
 #include "support/json.h"
 
@@ -60,6 +62,9 @@ struct Conversation {
   bool strip_reasoning_in_history = false;
   std::string function_string;
   bool use_function_calling = false;
+  // Ours, and the last key: makes the prompt in place of the fields above, of which only the stop
+  // lists and the history count then. Other programs ignore it and use the fields.
+  std::optional<ChatTemplate> chat_template;
 
   // Unknown keys are ignored, absent ones get their defaults; `roles` and `seps` are required.
   // Errors begin with `where` and name the key.
@@ -79,15 +84,18 @@ struct PromptInput {
   std::optional<std::string> system_message;   // replaces the template's
   std::optional<std::string> function_string;  // likewise
   std::vector<Message> messages;               // without the system message
+  // For a checkpoint's own template: tools, documents, enable_thinking ... as members.
+  Json template_arguments = Json::object();
 };
 
 // {"system_message": text or null, "function_string": text or null, "messages": [[role, content],
-// ...]}; the first two may be absent.
+// ...], "template_arguments": {...}}; only the messages are needed.
 Result<PromptInput> prompt_input_from_json(const Json& object, std::string_view where);
 
 // The text of the whole prompt: system message, the template's history, the messages, and the
 // beginning of the assistant's turn. Special tokens are spelled out in it; system_prefix_token_ids
-// are not part of it. An error where a role is none of the template's, or a message holds an image.
+// are not part of it. An error where a role is none of the template's, a message holds an image, or
+// the checkpoint's own template raises one.
 Result<std::string> render_prompt(const Conversation& conversation, const PromptInput& input);
 
 }  // namespace mlc::formats

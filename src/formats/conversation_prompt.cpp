@@ -93,9 +93,44 @@ Result<std::string> render_message(const Conversation& conversation, const Messa
          (message.role == "assistant" ? conversation.seps.back() : conversation.seps.front());
 }
 
+Result<std::string> render_chat_template(const Conversation& conversation,
+                                         const PromptInput& input) {
+  if (input.function_string && !input.function_string->empty()) {
+    return user_error("function_string", "does not go with the checkpoint's own chat template",
+                      "tools among the template's arguments");
+  }
+  Json messages = Json::array();
+  const auto add = [&](const std::string& role, Json content) {
+    messages.push_back(Json::Object{{"role", role}, {"content", std::move(content)}});
+  };
+  if (input.system_message) add("system", *input.system_message);
+  for (const std::vector<Message>* part : {&conversation.messages, &input.messages}) {
+    for (const Message& message : *part) {
+      if (const auto* parts = std::get_if<std::vector<ContentPart>>(&message.content)) {
+        for (const ContentPart& content : *parts) {
+          if (content.kind != ContentPart::Kind::kImage) continue;
+          return user_error("chat template", "a message holds an image_url",
+                            "text only: images are not supported yet");
+        }
+      }
+      if (!std::holds_alternative<std::monostate>(message.content)) {
+        add(message.role, content_to_json(message.content));
+      }
+    }
+  }
+  return conversation.chat_template->prompt(std::move(messages), input.template_arguments,
+                                            ChatTemplate::Ending::kAnswerBegins);
+}
+
 }  // namespace
 
 Result<std::string> render_prompt(const Conversation& conversation, const PromptInput& input) {
+  if (conversation.chat_template) return render_chat_template(conversation, input);
+  if (!input.template_arguments.as_object().empty()) {
+    return user_error("template_arguments", "are given, and the conversation template takes none",
+                      "a config with the checkpoint's own chat template",
+                      "make it with gen_config without --conv-template");
+  }
   std::string prompt = replace_all(conversation.system_template, "{system_message}",
                                    input.system_message.value_or(conversation.system_message));
   const bool has_system = !prompt.empty();

@@ -47,6 +47,7 @@ struct ChatOptions {
   std::string device = "auto";
   std::string overrides;
   std::optional<std::string> opt;
+  std::optional<std::string> template_arguments;  // JSON
   int64_t threads = 0;
   bool verify = false;
   std::optional<int64_t> seed, top_k, max_tokens;
@@ -185,6 +186,13 @@ class Repl {
   Repl(ChatOptions options, bool terminal)
       : options_(std::move(options)), terminal_(terminal), model_(load(options_)) {
     settings_ = ChatSettings::of(model_.config);
+    if (options_.template_arguments) {
+      constexpr const char* kFlag = "--chat-template-kwargs";
+      template_arguments_ = or_throw(parse_json(*options_.template_arguments, kFlag));
+      if (!template_arguments_.is_object()) {
+        throw UserError(kFlag, cat("is ", template_arguments_.kind_name()), "a JSON object");
+      }
+    }
     std::vector<std::string> given;
     const auto add = [&](const char* key, const auto& value) {
       if (value) given.push_back(cat(key, "=", *value));
@@ -284,8 +292,10 @@ class Repl {
     const formats::Conversation& conversation = model_.config.conv_template;
     engine::StopLists stops = engine::stop_lists(conversation);
     engine::Request request;
-    request.prompt = or_throw(
-        engine::prompt_ids(conversation, model_.engine->tokenizer(), history_.with(message)));
+    formats::PromptInput input = history_.with(message);
+    input.template_arguments = template_arguments_;
+    request.prompt =
+        or_throw(engine::prompt_ids(conversation, model_.engine->tokenizer(), input));
     request.sampling = settings_.sampling;
     request.sampling.seed = settings_.seed
                                 ? *settings_.seed
@@ -371,6 +381,7 @@ class Repl {
   bool terminal_;
   LoadedModel model_;
   ChatSettings settings_;
+  Json template_arguments_ = Json::object();
   engine::History history_;
   std::optional<engine::Usage> last_;
   bool failed_ = false;
@@ -413,6 +424,9 @@ int run_chat(Arguments arguments) {
   parser.option("--frequency-penalty", &options.frequency_penalty,
                 "-2 to 2: the same for each time");
   parser.option("--max-tokens", &options.max_tokens, "of an answer; -1: until the context is full");
+  parser.option("--chat-template-kwargs", &options.template_arguments,
+                "JSON object of arguments for the checkpoint's own chat template, such as "
+                "{\"enable_thinking\": false}");
   parser.flag("--verify", &options.verify, "check the md5 of the weights first");
   if (!parser.parse(arguments)) return 0;
   if (options.threads < 0)

@@ -9,6 +9,7 @@
 #include "cli/commands/debug_model.h"
 #include "cli/commands/debug_perplexity.h"
 #include "cli/commands/debug_prompt.h"
+#include "cli/commands/debug_template.h"
 #include "cli/commands/debug_tokenize.h"
 #include "support/strings.h"
 #include "support/throw.h"
@@ -29,6 +30,7 @@ constexpr DebugCommand kDebugCommands[] = {
     {"tokenize", "texts to token ids", run_debug_tokenize},
     {"detokenize", "token ids to texts", run_debug_detokenize},
     {"prompt", "messages and conversation template to a prompt", run_debug_prompt},
+    {"template", "messages and the model's own chat template to a prompt", run_debug_template},
 };
 
 }  // namespace

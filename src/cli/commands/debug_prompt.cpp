@@ -19,7 +19,8 @@ int run_debug_prompt(Arguments arguments) {
   parser.positional("MODEL_DIR", &model, "folder with mlc-chat-config.json");
   parser.required_option("--input", &input,
                          "JSON file: {\"messages\": [[role, content], ...]}, also "
-                         "\"system_message\" and \"function_string\"");
+                         "\"system_message\", \"function_string\" and, for the checkpoint's own "
+                         "template, \"template_arguments\"");
   if (!parser.parse(arguments)) return 0;
   const formats::ChatConfig config = or_throw(formats::read_chat_config(model));
   const formats::PromptInput messages =

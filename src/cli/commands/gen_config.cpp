@@ -19,8 +19,7 @@ int run_gen_config(Arguments arguments) {
   std::optional<std::string> disaggregation;
   ArgumentParser parser(
       "gen_config", "Writes mlc-chat-config.json and the tokenizer files that belong to a model.",
-      {"mlc_llm gen_config ./Llama-3.2-1B-Instruct --quantization q4f16_1 --conv-template "
-       "llama-3_1 -o dist/llama",
+      {"mlc_llm gen_config ./Llama-3.2-1B-Instruct --quantization q4f16_1 -o dist/llama",
        "mlc_llm gen_config ./my-model --quantization q0f16 --conv-template LM "
        "--context-window-size 2048 -o dist/mine",
        "mlc_llm gen_config llama3_2_1b --quantization q4f16_1 --conv-template llama-3_1 -o "
@@ -33,9 +32,10 @@ int run_gen_config(Arguments arguments) {
   parser.option("--model-type", &options.model_type,
                 "architecture; auto: model_type of config.json; one of auto, " +
                     join(formats::architecture_names(), ", "));
-  parser.required_option("--conv-template", &options.conv_template,
-                         "how messages become a prompt; LM is plain text; one of " +
-                             join(formats::builtin_conversation_names(), ", "));
+  parser.option("--conv-template", &options.conv_template,
+                "how messages become a prompt (default: by the chat template of the checkpoint); "
+                "LM is plain text; one of " +
+                    join(formats::builtin_conversation_names(), ", "));
   parser.option("--context-window-size", &overrides.context_window_size,
                 "tokens of prompt and answer together (default: from config.json)");
   parser.option("--sliding-window-size", &overrides.sliding_window_size,
