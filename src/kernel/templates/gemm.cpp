@@ -126,7 +126,7 @@ class Gemm {
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers there are.
     const bool wide = m.target.vector_bytes() >= 64;
     tiles_ = wide && !single_tile ? 2 : 1;
-    columns_ = wide ? (m.int8 && tiles_ > 1 ? 4 : 8) : 4;
+    columns_ = wide && !m.int8 ? 8 : 4;
   }
 
   LoweredKernel run() {
