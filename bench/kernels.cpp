@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The speed of single kernels beside the limits of the machine, on one thread: `bench_kernels [--level L] [FILTER]`.
-// Times are CPU time of the thread, so that other programs disturb little; the best of several runs counts.
-// `bench_kernels --guard` fails where a kernel reaches less than about half the share of its limit that it is known to reach.
+// The speed of single kernels beside the limits of the machine, on one thread: `bench_kernels
+// [--level L] [FILTER]`. Times are CPU time of the thread, so that other programs disturb little;
+// the best of several runs counts. `bench_kernels --guard` fails where a kernel reaches less than
+// about half the share of its limit that it is known to reach.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -40,13 +41,15 @@ class Code {
       variant.kernel_symbols.push_back("k_" + k.name);
     }
     codegen::GeneratedCode code = codegen::generate_kernels(items, target, {.threads = 2});
-    code.objects.push_back(codegen::generate_library_object(MLC_MODEL_LIBRARY_SYMBOL, "{}", {&variant, 1}, target));
+    code.objects.push_back(
+        codegen::generate_library_object(MLC_MODEL_LIBRARY_SYMBOL, "{}", {&variant, 1}, target));
     const std::string bytes = link::link_shared(code.objects, MLC_MODEL_LIBRARY_SYMBOL, target);
     const std::string path = cat("/tmp/bench_kernels-", process_id(), "-", serial_++, ".so");
     or_throw(write_file(path, bytes));
     handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     std::remove(path.c_str());
-    const auto* library = static_cast<const MlcModelLibrary*>(dlsym(handle_, MLC_MODEL_LIBRARY_SYMBOL));
+    const auto* library =
+        static_cast<const MlcModelLibrary*>(dlsym(handle_, MLC_MODEL_LIBRARY_SYMBOL));
     const auto* v = reinterpret_cast<const MlcLibraryVariant*>(library->variants);
     kernels_ = reinterpret_cast<const MlcKernel*>(v->kernels);
   }
@@ -99,19 +102,22 @@ struct Limits {
 
 // Independent chains of the target's best dot product, and of f32 fma.
 Limits measure_limits(const target::Target& target) {
-  const int kChains = target.vector_bytes() >= 64 ? 12 : 5;  // of two registers each where vectors are narrow
+  const int kChains =
+      target.vector_bytes() >= 64 ? 12 : 5;  // of two registers each where vectors are narrow
   constexpr int64_t kRounds = 200000;
   const auto loop = [&](bool integer) {
     kernel::KernelBuilder b(integer ? "peak_int8" : "peak_f32");
     using namespace kernel;
     const BufferRef x = b.buffer_parameter("x", integer ? DType::kI8 : DType::kF32, Space::kArena);
     const BufferRef w = b.buffer_parameter("w", integer ? DType::kU8 : DType::kF32, Space::kArena);
-    const BufferRef out = b.buffer_parameter("out", integer ? DType::kI32 : DType::kF32, Space::kArena);
+    const BufferRef out =
+        b.buffer_parameter("out", integer ? DType::kI32 : DType::kF32, Space::kArena);
     const DotAccumulator dots(target, 16);
     const Type type = integer ? dots.type() : Type{DType::kF32, 16};
     b.parallel("task", index(1), [&](const Expr&) {
       const BufferRef acc = b.allocate("acc", type, kChains, Space::kRegister);
-      b.unrolled("i", kChains, [&](const Expr& i) { b.store(acc, i, zeros(type.dtype, type.lanes)); });
+      b.unrolled("i", kChains,
+                 [&](const Expr& i) { b.store(acc, i, zeros(type.dtype, type.lanes)); });
       // Operands that differ by round and by chain: no product may be computed once for several.
       const int width = integer ? 64 : 16;
       b.serial("round", kRounds, [&](const Expr& round) {
@@ -122,17 +128,22 @@ Limits measure_limits(const target::Target& target) {
           b.store(acc, i, integer ? dots.step(old, a, c) : fma(a, c, old));
         });
       });
-      for (int i = 0; i < kChains; ++i) b.store(out, index(i * 16), integer ? dots.finish(load(acc, index(i))) : load(acc, index(i)));
+      for (int i = 0; i < kChains; ++i)
+        b.store(out, index(i * 16),
+                integer ? dots.finish(load(acc, index(i))) : load(acc, index(i)));
     });
     return b.finish();
   };
   const Code code({loop(true), loop(false)}, target);
   alignas(64) static std::byte memory[3][4096];
-  const uint64_t slots[3] = {reinterpret_cast<uint64_t>(memory[0]), reinterpret_cast<uint64_t>(memory[1]), reinterpret_cast<uint64_t>(memory[2])};
+  const uint64_t slots[3] = {reinterpret_cast<uint64_t>(memory[0]),
+                             reinterpret_cast<uint64_t>(memory[1]),
+                             reinterpret_cast<uint64_t>(memory[2])};
   const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots), 0};
   const double int8 = best_of(5, [&] { code.kernel(0)(&args, 0, 1); });
   const double f32 = best_of(5, [&] { code.kernel(1)(&args, 0, 1); });
-  return {read_bandwidth(), 2.0 * 64 * kChains * kRounds / int8, 2.0 * 16 * kChains * kRounds / f32};
+  return {read_bandwidth(), 2.0 * 64 * kChains * kRounds / int8,
+          2.0 * 16 * kChains * kRounds / f32};
 }
 
 // A matmul [rows, k] x [n, k] from quantized or plain weights.
@@ -150,16 +161,23 @@ struct Speed {
   double ops_per_s;
 };
 
-std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target, const std::vector<int64_t>& row_counts) {
+std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
+                                  const std::vector<int64_t>& row_counts) {
   const bool plain = m.scheme == "f16" || m.scheme == "bf16";
-  const graph::BitLayout layout{m.scheme == "q3" ? 3 : 4, m.scheme == "q3" ? 40 : m.scheme == "awq" ? 128 : 32,
-                                m.scheme == "q4kn" ? graph::WordOrder::kColumns : m.scheme == "awq" ? graph::WordOrder::kAwq : graph::WordOrder::kRows,
+  const graph::BitLayout layout{m.scheme == "q3" ? 3 : 4,
+                                m.scheme == "q3"    ? 40
+                                : m.scheme == "awq" ? 128
+                                                    : 32,
+                                m.scheme == "q4kn"  ? graph::WordOrder::kColumns
+                                : m.scheme == "awq" ? graph::WordOrder::kAwq
+                                                    : graph::WordOrder::kRows,
                                 DType::kF16, m.scheme == "awq"};
   graph::Graph g;
   graph::Node x;
   x.op = graph::Op::kInput;
   x.name = "tokens";
-  x.type = x.base_type = {.dtype = DType::kI32, .shape = {graph::Symbol::kNumTokens}, .layout = {}, .grouped = {}};
+  x.type = x.base_type = {
+      .dtype = DType::kI32, .shape = {graph::Symbol::kNumTokens}, .layout = {}, .grouped = {}};
   const auto tokens = g.add(x);
   const auto parameter = [&](const std::string& name, std::vector<int64_t> shape, bool quantized) {
     graph::Node p;
@@ -191,38 +209,53 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
   const compiler::PlanAndKernels planned = compiler::build_plan(g, target);
   const Code code(planned.kernels, target);
   const int64_t groups = plain ? 0 : layout.groups(m.k);
-  const int64_t weight_bytes = plain ? m.n * m.k * 2 : m.n * groups * (4 * layout.words_per_group() + 2) + (layout.stored_zeros ? m.n * groups / 2 : 0);
+  const int64_t weight_bytes = plain ? m.n * m.k * 2
+                                     : m.n * groups * (4 * layout.words_per_group() + 2) +
+                                           (layout.stored_zeros ? m.n * groups / 2 : 0);
   // Enough copies of the weights that none stays in a cache.
   const int64_t copies = std::max<int64_t>(1, (int64_t{192} << 20) / weight_bytes);
-  std::vector<std::byte> weights(static_cast<size_t>(weight_bytes * copies + 4096), std::byte{0x21});
+  std::vector<std::byte> weights(static_cast<size_t>(weight_bytes * copies + 4096),
+                                 std::byte{0x21});
   std::vector<std::byte> scratch(size_t{8} << 20);
   std::vector<Speed> speeds;
   for (const int64_t rows : row_counts) {
     std::vector<std::byte> arena(static_cast<size_t>(planned.plan.arena_bytes.constant) + 64);
-    for (const auto& [symbol, coefficient] : planned.plan.arena_bytes.terms) arena.resize(arena.size() + static_cast<size_t>(coefficient * rows));
-    std::byte* base = reinterpret_cast<std::byte*>((reinterpret_cast<uint64_t>(arena.data()) + 63) / 64 * 64);
+    for (const auto& [symbol, coefficient] : planned.plan.arena_bytes.terms)
+      arena.resize(arena.size() + static_cast<size_t>(coefficient * rows));
+    std::byte* base =
+        reinterpret_cast<std::byte*>((reinterpret_cast<uint64_t>(arena.data()) + 63) / 64 * 64);
     std::vector<std::pair<MlcKernel, std::pair<std::vector<uint64_t>, int64_t>>> launches;
     for (const auto& call : planned.plan.calls) {
       if (call.label != "w") continue;
-      const auto v = std::find_if(call.variants.begin(), call.variants.end(), [&](const auto& variant) { return rows <= variant.max_value; });
+      const auto v = std::find_if(call.variants.begin(), call.variants.end(),
+                                  [&](const auto& variant) { return rows <= variant.max_value; });
       if (v->kernel == formats::PlanVariant::kNoKernel) continue;
       std::vector<uint64_t> slots;
       for (const auto& a : v->arguments) {
         int64_t offset = a.offset.constant;
         for (const auto& term : a.offset.terms) offset += term.second * rows;
         switch (a.kind) {
-          case formats::PlanArgument::Kind::kArena: slots.push_back(reinterpret_cast<uint64_t>(base + offset)); break;
-          case formats::PlanArgument::Kind::kSize: slots.push_back(static_cast<uint64_t>(rows)); break;
+          case formats::PlanArgument::Kind::kArena:
+            slots.push_back(reinterpret_cast<uint64_t>(base + offset));
+            break;
+          case formats::PlanArgument::Kind::kSize:
+            slots.push_back(static_cast<uint64_t>(rows));
+            break;
           default: {
             const bool is_scale = planned.plan.weights[a.index].name == "w.scale";
             const bool is_zero = planned.plan.weights[a.index].name == "w.zeros";
             const int64_t words = m.n * groups * 4 * layout.words_per_group();
-            slots.push_back(reinterpret_cast<uint64_t>(weights.data() + (is_scale ? words : is_zero ? words + 2 * m.n * groups : 0)));
+            slots.push_back(
+                reinterpret_cast<uint64_t>(weights.data() + (is_scale  ? words
+                                                             : is_zero ? words + 2 * m.n * groups
+                                                                       : 0)));
           }
         }
       }
       const int64_t units = v->tasks.symbol == 0 ? 1 : rows;
-      launches.push_back({code.kernel(v->kernel), {slots, v->tasks.multiplier * ((units + v->tasks.divisor - 1) / v->tasks.divisor)}});
+      launches.push_back(
+          {code.kernel(v->kernel),
+           {slots, v->tasks.multiplier * ((units + v->tasks.divisor - 1) / v->tasks.divisor)}});
     }
     int64_t copy = 0;
     const double seconds = best_of(rows >= 128 ? 3 : 20, [&] {
@@ -230,14 +263,17 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
       for (auto& [kernel, launch] : launches) {
         std::vector<uint64_t> slots = launch.first;
         for (uint64_t& slot : slots) {
-          const auto from = reinterpret_cast<uint64_t>(weights.data()) ;
-          if (slot >= from && slot < from + static_cast<uint64_t>(weight_bytes)) slot += static_cast<uint64_t>(copy * weight_bytes);
+          const auto from = reinterpret_cast<uint64_t>(weights.data());
+          if (slot >= from && slot < from + static_cast<uint64_t>(weight_bytes))
+            slot += static_cast<uint64_t>(copy * weight_bytes);
         }
-        const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64};
+        const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()),
+                                 (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64};
         kernel(&args, 0, launch.second);
       }
     });
-    speeds.push_back({rows, seconds, static_cast<double>(weight_bytes) / seconds, 2.0 * static_cast<double>(rows * m.n * m.k) / seconds});
+    speeds.push_back({rows, seconds, static_cast<double>(weight_bytes) / seconds,
+                      2.0 * static_cast<double>(rows * m.n * m.k) / seconds});
   }
   return speeds;
 }
@@ -245,16 +281,21 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
 void print_matmul(const Matmul& m, const target::Target& target, const Limits& limits) {
   for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512}) {
     const Speed s = measure_matmul(m, target, {rows})[0];
-    std::printf("%-6s %-4s %6lld x %-6lld %4lld rows  %9.1f us  %6.2f GB/s (%3.0f %% of read)  %7.1f GOPS (%3.0f %% of %s)\n", m.scheme.c_str(),
-                m.int8 ? "int8" : "f32", static_cast<long long>(m.n), static_cast<long long>(m.k), static_cast<long long>(rows), s.seconds * 1e6,
-                s.bytes_per_s / 1e9, 100 * s.bytes_per_s / limits.read_bytes_per_s, s.ops_per_s / 1e9,
-                100 * s.ops_per_s / (m.int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s), m.int8 ? "int8 peak" : "f32 peak");
+    std::printf(
+        "%-6s %-4s %6lld x %-6lld %4lld rows  %9.1f us  %6.2f GB/s (%3.0f %% of read)  %7.1f GOPS "
+        "(%3.0f %% of %s)\n",
+        m.scheme.c_str(), m.int8 ? "int8" : "f32", static_cast<long long>(m.n),
+        static_cast<long long>(m.k), static_cast<long long>(rows), s.seconds * 1e6,
+        s.bytes_per_s / 1e9, 100 * s.bytes_per_s / limits.read_bytes_per_s, s.ops_per_s / 1e9,
+        100 * s.ops_per_s / (m.int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s),
+        m.int8 ? "int8 peak" : "f32 peak");
     std::fflush(stdout);
   }
 }
 
-// What a kernel must reach. The shares are about half of those measured (docs/performance.md), so that only a change that
-// spoils a kernel falls below; the limit is measured again at each try, since other programs take memory bandwidth.
+// What a kernel must reach. The shares are about half of those measured (docs/performance.md), so
+// that only a change that spoils a kernel falls below; the limit is measured again at each try,
+// since other programs take memory bandwidth.
 struct Floor {
   Matmul matmul;
   int64_t rows;
@@ -263,20 +304,28 @@ struct Floor {
 
 int guard(const target::Target& target) {
   int failed = 0;
-  for (const Floor& floor : {Floor{{"q4", true, 2048, 8192}, 1, 0.35}, Floor{{"q4", true, 2048, 2048}, 8, 0.20}, Floor{{"q4", true, 2048, 2048}, 16, 0.20},
-                             Floor{{"q4", true, 2048, 2048}, 512, 0.30}, Floor{{"q3", true, 2048, 2048}, 512, 0.25}, Floor{{"q4kn", true, 2048, 2048}, 512, 0.30},
-                             Floor{{"q4", false, 2048, 2048}, 512, 0.45}, Floor{{"f16", false, 2048, 2048}, 1, 0.40}, Floor{{"f16", false, 2048, 2048}, 512, 0.45}}) {
+  for (const Floor& floor :
+       {Floor{{"q4", true, 2048, 8192}, 1, 0.35}, Floor{{"q4", true, 2048, 2048}, 8, 0.20},
+        Floor{{"q4", true, 2048, 2048}, 16, 0.20}, Floor{{"q4", true, 2048, 2048}, 512, 0.30},
+        Floor{{"q3", true, 2048, 2048}, 512, 0.25}, Floor{{"q4kn", true, 2048, 2048}, 512, 0.30},
+        Floor{{"q4", false, 2048, 2048}, 512, 0.45}, Floor{{"f16", false, 2048, 2048}, 1, 0.40},
+        Floor{{"f16", false, 2048, 2048}, 512, 0.45}}) {
     constexpr int kTries = 5;
     double best = 0;
     for (int i = 0; i < kTries && best < floor.share; ++i) {
       const Speed speed = measure_matmul(floor.matmul, target, {floor.rows})[0];
       const Limits limits = measure_limits(target);
-      best = std::max(best, floor.rows == 1 ? speed.bytes_per_s / limits.read_bytes_per_s
-                                            : speed.ops_per_s / (floor.matmul.int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s));
+      best = std::max(best, floor.rows == 1
+                                ? speed.bytes_per_s / limits.read_bytes_per_s
+                                : speed.ops_per_s / (floor.matmul.int8 ? limits.int8_ops_per_s
+                                                                       : limits.f32_ops_per_s));
     }
     const bool ok = best >= floor.share;
-    if (!ok) std::printf("reached %.0f %% of the limit in %d tries, expected at least %.0f %%\n", 100 * best, kTries, 100 * floor.share);
-    std::printf("%s %s with %lld rows\n", ok ? "ok" : "FAILED", floor.matmul.name().c_str(), static_cast<long long>(floor.rows));
+    if (!ok)
+      std::printf("reached %.0f %% of the limit in %d tries, expected at least %.0f %%\n",
+                  100 * best, kTries, 100 * floor.share);
+    std::printf("%s %s with %lld rows\n", ok ? "ok" : "FAILED", floor.matmul.name().c_str(),
+                static_cast<long long>(floor.rows));
     std::fflush(stdout);
     failed += !ok;
   }
@@ -296,15 +345,20 @@ int run(int argc, char** argv) {
       filter = argv[i];
     }
   }
-  target::Target target = or_throw(level.empty() ? target::host_cpu_target() : target::cpu_level_target(level));
+  target::Target target =
+      or_throw(level.empty() ? target::host_cpu_target() : target::cpu_level_target(level));
   if (level.empty()) target.tune_cpu = codegen::host_cpu_name();
   if (is_guard) return guard(target);
   const Limits limits = measure_limits(target);
-  std::printf("one thread, %s: read %.1f GB/s, int8 peak %.0f GOPS, f32 peak %.0f GFLOPS\n", target.level.c_str(), limits.read_bytes_per_s / 1e9,
-              limits.int8_ops_per_s / 1e9, limits.f32_ops_per_s / 1e9);
-  for (const Matmul& m : {Matmul{"q4", true, 2048, 2048}, Matmul{"q4", true, 16384, 2048}, Matmul{"q4", true, 2048, 8192}, Matmul{"q4", true, 576, 576},
-                          Matmul{"q4", true, 3072, 576}, Matmul{"q4", false, 2048, 2048}, Matmul{"q3", true, 2048, 2048}, Matmul{"q4kn", true, 2048, 2048},
-                          Matmul{"awq", true, 2048, 2048}, Matmul{"f16", false, 2048, 2048}, Matmul{"bf16", false, 2048, 2048}}) {
+  std::printf("one thread, %s: read %.1f GB/s, int8 peak %.0f GOPS, f32 peak %.0f GFLOPS\n",
+              target.level.c_str(), limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
+              limits.f32_ops_per_s / 1e9);
+  for (const Matmul& m :
+       {Matmul{"q4", true, 2048, 2048}, Matmul{"q4", true, 16384, 2048},
+        Matmul{"q4", true, 2048, 8192}, Matmul{"q4", true, 576, 576}, Matmul{"q4", true, 3072, 576},
+        Matmul{"q4", false, 2048, 2048}, Matmul{"q3", true, 2048, 2048},
+        Matmul{"q4kn", true, 2048, 2048}, Matmul{"awq", true, 2048, 2048},
+        Matmul{"f16", false, 2048, 2048}, Matmul{"bf16", false, 2048, 2048}}) {
     if (m.name().find(filter) != std::string::npos) print_matmul(m, target, limits);
   }
   return 0;

@@ -14,9 +14,9 @@ struct ArgumentParser::State {
   std::string command;
   std::string summary;
   std::vector<std::string> examples;
-  std::vector<std::string> long_names;      // "--output"
-  std::vector<std::string> required_names;  // "--output"
-  std::vector<std::string> usage;           // "[--device DEVICE]"
+  std::vector<std::string> long_names;                    // "--output"
+  std::vector<std::string> required_names;                // "--output"
+  std::vector<std::string> usage;                         // "[--device DEVICE]"
   std::vector<std::pair<std::string, std::string>> rows;  // the option and its help
   std::vector<std::pair<std::string, std::string*>> positionals;
 

@@ -33,15 +33,17 @@ const std::vector<Command>& commands() {
 std::string help() {
   std::vector<std::string> names;
   for (const Command& command : commands()) names.push_back(command.name);
-  std::string text = "usage: MLC LLM Command Line Interface. [-h] {" + join(names, ",") + "} ...\n\n";
+  std::string text =
+      "usage: MLC LLM Command Line Interface. [-h] {" + join(names, ",") + "} ...\n\n";
   text += "Runs language models natively: convert the weights once, compile a library, chat.\n\n";
   for (const Command& command : commands()) {
     const std::string name = command.name;
     text += "  " + name + std::string(18 - std::min<size_t>(name.size(), 16), ' ') +
             command.summary + "\n";
   }
-  text += "\n  --version         print the version\n"
-          "\n`mlc_llm COMMAND --help` lists the options of a command with examples.\n";
+  text +=
+      "\n  --version         print the version\n"
+      "\n`mlc_llm COMMAND --help` lists the options of a command with examples.\n";
   return text;
 }
 
@@ -72,7 +74,8 @@ void end_by_signal(int signal) {
 int guarded(const std::vector<std::string>& arguments) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, end_by_signal);
 #ifdef SIGXFSZ
-  std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit on the size of files writing fails, and that is reported
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // beyond a limit on the size of files writing fails, and that is reported
 #endif
   try {
     const int status = dispatch(arguments);
@@ -85,8 +88,10 @@ int guarded(const std::vector<std::string>& arguments) {
     std::fprintf(stderr, "error: out of memory\n");
     return 1;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "internal error: %s\n  mlc_llm %s; this is a bug, please report it with the "
-                 "command line\n", escape_unprintable(error.what()).c_str(), version());
+    std::fprintf(stderr,
+                 "internal error: %s\n  mlc_llm %s; this is a bug, please report it with the "
+                 "command line\n",
+                 escape_unprintable(error.what()).c_str(), version());
     return 3;
   }
 }

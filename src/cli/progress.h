@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress of long work on standard error: a bar with rate and time left on a terminal, else now and then a line.
+// Progress of long work on standard error: a bar with rate and time left on a terminal, else now
+// and then a line.
 #pragma once
 
 #include <cstdint>

@@ -18,20 +18,22 @@ struct KernelToGenerate {
 };
 
 struct GenerateOptions {
-  int threads = 1;             // modules that are compiled at once; the bytes do not depend on the machine's load
-  bool want_llvm_ir = false;   // before and after optimization
+  int threads =
+      1;  // modules that are compiled at once; the bytes do not depend on the machine's load
+  bool want_llvm_ir = false;  // before and after optimization
   bool want_assembly = false;
 };
 
 struct GeneratedCode {
-  std::vector<std::string> objects;  // relocatable files; each kernel is a hidden function of its symbol
+  std::vector<std::string>
+      objects;  // relocatable files; each kernel is a hidden function of its symbol
   std::string llvm_ir;
   std::string assembly;
 };
 
 // Kernels must be verified and free of math calls and vectorized loops (kernel/passes).
-GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels, const target::Target& target,
-                               const GenerateOptions& options);
+GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels,
+                               const target::Target& target, const GenerateOptions& options);
 
 // One level of a library: see MlcLibraryVariant in formats/model_library.h.
 struct LibraryVariant {
@@ -42,7 +44,8 @@ struct LibraryVariant {
 
 // The object that holds the exported MlcModelLibrary `symbol` and the data that it points to.
 std::string generate_library_object(const std::string& symbol, const std::string& metadata,
-                                    std::span<const LibraryVariant> variants, const target::Target& target);
+                                    std::span<const LibraryVariant> variants,
+                                    const target::Target& target);
 
 // LLVM's name of the CPU at hand, for the order of instructions only ("" where it has none).
 std::string host_cpu_name();

@@ -6,8 +6,8 @@
 #include <memory>
 #include <set>
 
-#include "kernel/lowering/lowered.h"
 #include "kernel/lowering/epilogue.h"
+#include "kernel/lowering/lowered.h"
 #include "kernel/passes/passes.h"
 #include "kernel/templates/templates.h"
 #include "kernel/text.h"
@@ -25,14 +25,17 @@ using graph::NodeId;
 using graph::Op;
 using kernel::Binding;
 
-// Places in the arena. A place serves buffers whose sizes have the same symbols; it is as large as the largest.
+// Places in the arena. A place serves buffers whose sizes have the same symbols; it is as large as
+// the largest.
 class Arena {
  public:
   int take(const LinearSize& size) {
     int best = -1;
     for (size_t i = 0; i < places_.size(); ++i) {
       if (places_[i].used || !same_symbols(places_[i].size, size)) continue;
-      if (best < 0 || waste(places_[i].size, size) < waste(places_[static_cast<size_t>(best)].size, size)) best = static_cast<int>(i);
+      if (best < 0 ||
+          waste(places_[i].size, size) < waste(places_[static_cast<size_t>(best)].size, size))
+        best = static_cast<int>(i);
     }
     if (best < 0) {
       places_.push_back({size, false});
@@ -68,17 +71,20 @@ class Arena {
   static int64_t round_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
   static bool same_symbols(const LinearSize& a, const LinearSize& b) {
     return a.terms.size() == b.terms.size() &&
-           std::equal(a.terms.begin(), a.terms.end(), b.terms.begin(), [](const auto& x, const auto& y) { return x.first == y.first; });
+           std::equal(a.terms.begin(), a.terms.end(), b.terms.begin(),
+                      [](const auto& x, const auto& y) { return x.first == y.first; });
   }
   static LinearSize larger(LinearSize a, const LinearSize& b) {
     a.constant = std::max(a.constant, b.constant);
-    for (size_t i = 0; i < a.terms.size(); ++i) a.terms[i].second = std::max(a.terms[i].second, b.terms[i].second);
+    for (size_t i = 0; i < a.terms.size(); ++i)
+      a.terms[i].second = std::max(a.terms[i].second, b.terms[i].second);
     return a;
   }
   // How far the sizes are apart, to find the place that fits best.
   static int64_t waste(const LinearSize& place, const LinearSize& size) {
     int64_t sum = std::abs(place.constant - size.constant) / 64;
-    for (size_t i = 0; i < size.terms.size(); ++i) sum += std::abs(place.terms[i].second - size.terms[i].second);
+    for (size_t i = 0; i < size.terms.size(); ++i)
+      sum += std::abs(place.terms[i].second - size.terms[i].second);
     return sum;
   }
 
@@ -87,7 +93,8 @@ class Arena {
 
 class PlanBuilder {
  public:
-  PlanBuilder(const graph::Graph& graph, const target::Target& target) : graph_(graph), target_(target) {}
+  PlanBuilder(const graph::Graph& graph, const target::Target& target)
+      : graph_(graph), target_(target) {}
 
   PlanAndKernels run() {
     describe();
@@ -117,7 +124,9 @@ class PlanBuilder {
     }
     for (const graph::CacheGroup& g : graph_.cache) {
       formats::PlanCacheGroup group;
-      group.kind = g.kind == graph::CacheGroup::Kind::kFull ? formats::PlanCacheGroup::Kind::kFull : formats::PlanCacheGroup::Kind::kWindow;
+      group.kind = g.kind == graph::CacheGroup::Kind::kFull
+                       ? formats::PlanCacheGroup::Kind::kFull
+                       : formats::PlanCacheGroup::Kind::kWindow;
       group.window = g.window;
       group.sink = g.sink;
       group.kv_heads = g.kv_heads;
@@ -132,8 +141,10 @@ class PlanBuilder {
     }
     for (const Node& node : graph_.nodes) {
       if (node.op != Op::kAttention) continue;
-      auto& group = plan_.cache_groups[static_cast<size_t>(graph_.cache_group_of_layer(node.attrs.int_of(graph::Attr::kLayer)))];
-      group.tile_tokens = kernel::attention_tile_tokens(node.attrs.int_of(graph::Attr::kHeads) / group.kv_heads);
+      auto& group = plan_.cache_groups[static_cast<size_t>(
+          graph_.cache_group_of_layer(node.attrs.int_of(graph::Attr::kLayer)))];
+      group.tile_tokens =
+          kernel::attention_tile_tokens(node.attrs.int_of(graph::Attr::kHeads) / group.kv_heads);
     }
   }
 
@@ -160,7 +171,8 @@ class PlanBuilder {
     std::vector<size_t> last_use(graph_.nodes.size(), 0);
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       last_use[i] = i;
-      for (const NodeId operand : graph_.nodes[i].operands) last_use[static_cast<size_t>(operand)] = i;
+      for (const NodeId operand : graph_.nodes[i].operands)
+        last_use[static_cast<size_t>(operand)] = i;
     }
     last_use[static_cast<size_t>(graph_.result)] = graph_.nodes.size();
     Arena arena;
@@ -169,8 +181,10 @@ class PlanBuilder {
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
       if (is_computed(node)) {
-        for (const LinearSize& size : kernel::value_buffers(node.type)) places_[i].push_back(arena.take(size));
-        for (const LinearSize& size : lowered(static_cast<NodeId>(i)).temporaries) temporaries_[i].push_back(arena.take(size));
+        for (const LinearSize& size : kernel::value_buffers(node.type))
+          places_[i].push_back(arena.take(size));
+        for (const LinearSize& size : lowered(static_cast<NodeId>(i)).temporaries)
+          temporaries_[i].push_back(arena.take(size));
         for (const int place : temporaries_[i]) arena.give_back(place);
       }
       for (size_t j = 0; j <= i; ++j) {
@@ -183,7 +197,8 @@ class PlanBuilder {
   }
 
   const LinearSize& offset_of(NodeId id, int component) const {
-    return offsets_[static_cast<size_t>(places_[static_cast<size_t>(id)][static_cast<size_t>(component)])];
+    return offsets_[static_cast<size_t>(
+        places_[static_cast<size_t>(id)][static_cast<size_t>(component)])];
   }
 
   // What the code of a kernel depends on, in a few words for its name.
@@ -197,7 +212,8 @@ class PlanBuilder {
       if (w.layout->order == graph::WordOrder::kColumns) scheme += "kn";
       if (w.layout->order == graph::WordOrder::kAwq) scheme += "awq";
     }
-    return cat(dtype_short_name(x.dtype), "_", scheme, "_", w.shape[0].value, "x", w.shape[1].value);
+    return cat(dtype_short_name(x.dtype), "_", scheme, "_", w.shape[0].value, "x",
+               w.shape[1].value);
   }
 
   // Nodes share what is lowered, and different nodes may still get the same code.
@@ -216,7 +232,8 @@ class PlanBuilder {
     std::string level = target_.level;
     std::replace(level.begin(), level.end(), '-', '_');
     std::string name = cat(lowered.kernel.name, "_", description(node), "_", level);
-    for (int i = 2; !names_.insert(name).second; ++i) name = cat(lowered.kernel.name, "_", description(node), "_", level, "_", i);
+    for (int i = 2; !names_.insert(name).second; ++i)
+      name = cat(lowered.kernel.name, "_", description(node), "_", level, "_", i);
     named.name = name;
     kernel::verify(named);
     named = kernel::lower_math(named);
@@ -237,7 +254,8 @@ class PlanBuilder {
 
   // The layer whose cache the node reads or writes, or -1.
   static int64_t layer_of(const Node& node) {
-    if (node.op == Op::kAttention || node.op == Op::kKvAppend) return node.attrs.int_of(graph::Attr::kLayer);
+    if (node.op == Op::kAttention || node.op == Op::kKvAppend)
+      return node.attrs.int_of(graph::Attr::kLayer);
     for (const graph::EpilogueOp& e : node.epilogue) {
       if (e.op == Op::kKvAppend) return e.attrs.int_of(graph::Attr::kLayer);
     }
@@ -266,11 +284,13 @@ class PlanBuilder {
         a.offset = offset_of(id, binding.component);
         break;
       case Binding::Kind::kTemporary:
-        a.offset = offsets_[static_cast<size_t>(temporaries_[static_cast<size_t>(id)][static_cast<size_t>(binding.index)])];
+        a.offset = offsets_[static_cast<size_t>(
+            temporaries_[static_cast<size_t>(id)][static_cast<size_t>(binding.index)])];
         break;
       case Binding::Kind::kStored:
         a.kind = PlanArgument::Kind::kWeight;
-        a.index = first_weight_.at(node.operands[static_cast<size_t>(binding.index)]) + static_cast<uint32_t>(binding.component);
+        a.index = first_weight_.at(node.operands[static_cast<size_t>(binding.index)]) +
+                  static_cast<uint32_t>(binding.component);
         break;
       case Binding::Kind::kCache:
         a.kind = PlanArgument::Kind::kCache;
@@ -298,7 +318,8 @@ class PlanBuilder {
       return name;
     }
     const int64_t layer = layer_of(node);
-    return layer < 0 ? std::string(graph::op_name(node.op)) : cat(graph::op_name(node.op), ".", layer);
+    return layer < 0 ? std::string(graph::op_name(node.op))
+                     : cat(graph::op_name(node.op), ".", layer);
   }
 
   void emit(NodeId id) {
@@ -339,6 +360,8 @@ class PlanBuilder {
 
 }  // namespace
 
-PlanAndKernels build_plan(const graph::Graph& graph, const target::Target& target) { return PlanBuilder(graph, target).run(); }
+PlanAndKernels build_plan(const graph::Graph& graph, const target::Target& target) {
+  return PlanBuilder(graph, target).run();
+}
 
 }  // namespace mlc::compiler

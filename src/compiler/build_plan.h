@@ -14,11 +14,12 @@ namespace mlc::compiler {
 
 struct PlanAndKernels {
   formats::Plan plan;
-  std::vector<kernel::Kernel> kernels;  // in the order of plan.kernels, verified, without math calls
+  std::vector<kernel::Kernel>
+      kernels;  // in the order of plan.kernels, verified, without math calls
 };
 
-// Lowers every node, shares equal kernels, and puts all values into one arena: a buffer whose value is not used any
-// more gives its place to a later one of the same symbols.
+// Lowers every node, shares equal kernels, and puts all values into one arena: a buffer whose value
+// is not used any more gives its place to a later one of the same symbols.
 PlanAndKernels build_plan(const graph::Graph& graph, const target::Target& target);
 
 }  // namespace mlc::compiler

@@ -43,12 +43,14 @@ int64_t cache_bytes_per_token(const formats::Plan& plan) {
   return bytes;
 }
 
-// Tokens that a step of the engine computes at the most: the config's chunk is an upper limit (design: 256 to 512).
+// Tokens that a step of the engine computes at the most: the config's chunk is an upper limit
+// (design: 256 to 512).
 int64_t step_tokens(const formats::ChatConfig& config) {
   return std::clamp<int64_t>(config.prefill_chunk_size, 1, 512);
 }
 
-Json metadata(const formats::ChatConfig& config, const graph::Graph& graph, const formats::Plan& plan, const OptFlags& opt,
+Json metadata(const formats::ChatConfig& config, const graph::Graph& graph,
+              const formats::Plan& plan, const OptFlags& opt,
               const std::vector<target::Target>& targets) {
   Json params = Json::array();
   for (const graph::NodeId id : graph.parameters()) {
@@ -74,7 +76,8 @@ Json metadata(const formats::ChatConfig& config, const graph::Graph& graph, cons
   int64_t rope_switch_length = 0;  // keys of shorter prompts cannot be used for longer ones
   for (const graph::Node& node : graph.nodes) {
     if (node.op == graph::Op::kAttention) heads = node.attrs.int_of(graph::Attr::kHeads);
-    if (node.attrs.find(graph::Attr::kSwitchLength) != nullptr) rope_switch_length = node.attrs.int_of(graph::Attr::kSwitchLength);
+    if (node.attrs.find(graph::Attr::kSwitchLength) != nullptr)
+      rope_switch_length = node.attrs.int_of(graph::Attr::kSwitchLength);
   }
   cache.set("num_attention_heads", heads);
   cache.set("num_key_value_heads", first.kv_heads);
@@ -115,22 +118,31 @@ std::string memory_report(const formats::ChatConfig& config, const formats::Plan
   const auto mib = [](int64_t bytes) { return fixed(static_cast<double>(bytes) / (1 << 20), 2); };
   const int64_t tokens = step_tokens(config);
   const int64_t cache = cache_bytes_per_token(plan);
-  std::string text = cat("memory: parameters ", mib(weight_bytes(plan)), " MiB; activations ", mib(size_of(plan.arena_bytes, tokens, 1)),
-                         " MiB for ", tokens, " tokens; KV cache ", cache, " bytes a token");
-  if (config.context_window_size > 0) text += cat(", ", mib(cache * config.context_window_size), " MiB for ", config.context_window_size, " tokens");
+  std::string text = cat("memory: parameters ", mib(weight_bytes(plan)), " MiB; activations ",
+                         mib(size_of(plan.arena_bytes, tokens, 1)), " MiB for ", tokens,
+                         " tokens; KV cache ", cache, " bytes a token");
+  if (config.context_window_size > 0)
+    text += cat(", ", mib(cache * config.context_window_size), " MiB for ",
+                config.context_window_size, " tokens");
   return text;
 }
 
 void check_output(const std::string& output) {
   if (output.empty()) throw UserError(usage_error("--output", "is empty", "the name of a file"));
-  if (is_directory(output)) throw UserError("--output", cat(output, " is a directory"), "the name of a file");
+  if (is_directory(output))
+    throw UserError("--output", cat(output, " is a directory"), "the name of a file");
   const std::string parent = path_directory(output);
-  if (!is_directory(parent)) throw UserError("--output", cat("the folder ", parent, " does not exist"), "", cat("mkdir -p ", parent));
+  if (!is_directory(parent))
+    throw UserError("--output", cat("the folder ", parent, " does not exist"), "",
+                    cat("mkdir -p ", parent));
   const std::string suffix = path_extension(output);
   for (const char* other : {".tar", ".dylib", ".dll", ".lib", ".wasm", ".a"}) {
-    if (suffix == other) throw UserError("--output", cat(suffix, " files are not implemented yet"), ".so");
+    if (suffix == other)
+      throw UserError("--output", cat(suffix, " files are not implemented yet"), ".so");
   }
-  if (suffix != ".so") log_warning(cat("--output: ", suffix.empty() ? "no suffix" : suffix, " tells no kind of file; a shared library is written"));
+  if (suffix != ".so")
+    log_warning(cat("--output: ", suffix.empty() ? "no suffix" : suffix,
+                    " tells no kind of file; a shared library is written"));
 }
 
 std::set<std::string> known_passes(const std::vector<std::string>& disabled) {
@@ -152,8 +164,10 @@ formats::ChatConfig resolve_chat_config(const CompileOptions& options) {
   const CompileOverrides overrides = parse_overrides(options.overrides);
   Json with_type = config.model_config;
   with_type.set("model_type", config.model_type);
-  const formats::Architecture& architecture = select_architecture(options.model_type, with_type, options.model);
-  config.model_config = override_model_config(architecture, config.model_config, overrides.config, options.model);
+  const formats::Architecture& architecture =
+      select_architecture(options.model_type, with_type, options.model);
+  config.model_config =
+      override_model_config(architecture, config.model_config, overrides.config, options.model);
   const auto copy = [&](const char* key, int64_t& field) {
     const Json* value = config.model_config.find(key);
     if (value != nullptr && value->is_int()) field = value->as_int();
@@ -165,16 +179,22 @@ formats::ChatConfig resolve_chat_config(const CompileOptions& options) {
   copy("tensor_parallel_shards", config.tensor_parallel_shards);
   copy("pipeline_parallel_stages", config.pipeline_parallel_stages);
   if (config.tensor_parallel_shards > 1) {
-    throw UserError(options.model, cat("tensor_parallel_shards is ", config.tensor_parallel_shards, ", which is not implemented"), "1",
-                    "compile with --overrides tensor_parallel_shards=1");
+    throw UserError(options.model,
+                    cat("tensor_parallel_shards is ", config.tensor_parallel_shards,
+                        ", which is not implemented"),
+                    "1", "compile with --overrides tensor_parallel_shards=1");
   }
   if (config.pipeline_parallel_stages > 1) {
-    throw UserError(options.model, cat("pipeline_parallel_stages is ", config.pipeline_parallel_stages, ", which is not implemented"), "1");
+    throw UserError(options.model,
+                    cat("pipeline_parallel_stages is ", config.pipeline_parallel_stages,
+                        ", which is not implemented"),
+                    "1");
   }
   return config;
 }
 
-models::Model build_model(const formats::ChatConfig& config, const quantization::Quantization& quantization,
+models::Model build_model(const formats::ChatConfig& config,
+                          const quantization::Quantization& quantization,
                           std::optional<DType> kv_cache_dtype, std::string_view where) {
   models::ModelOptions options;
   options.dtype = quantization.model_dtype;
@@ -187,14 +207,16 @@ CompileReport compile(const CompileOptions& options) {
   check_output(options.output);
   const formats::ChatConfig config = resolve_chat_config(options);
   const quantization::Quantization& quantization = *or_throw(quantization::find_quantization(
-      config.quantization, options.quantization.empty() ? cat(options.model, ": quantization") : "--quantization"));
+      config.quantization,
+      options.quantization.empty() ? cat(options.model, ": quantization") : "--quantization"));
   const OptFlags opt = parse_opt(options.opt, quantization);
   const CompileOverrides overrides = parse_overrides(options.overrides);
   std::vector<target::Target> targets = parse_host(options.host);
   for (target::Target& t : targets) {
     if (t.level == "native") t.tune_cpu = codegen::host_cpu_name();
   }
-  if (!opt.without_effect.empty()) log_info("--opt: no effect on a CPU: " + join(opt.without_effect, ", "));
+  if (!opt.without_effect.empty())
+    log_info("--opt: no effect on a CPU: " + join(opt.without_effect, ", "));
   PipelineOptions pipeline;
   pipeline.int8_activations = opt.int8_activations;
   pipeline.disabled_passes = known_passes(options.disabled_passes);
@@ -207,20 +229,26 @@ CompileReport compile(const CompileOptions& options) {
     report.times.push_back({name, now_seconds() - begin});
     return result;
   };
-  const models::Model model = timed("build-model", [&] { return build_model(config, quantization, overrides.kv_cache_dtype, options.model); });
+  const models::Model model = timed("build-model", [&] {
+    return build_model(config, quantization, overrides.kv_cache_dtype, options.model);
+  });
   std::vector<std::string> levels;
   for (const target::Target& t : targets) levels.push_back(t.level);
-  report.resolved = cat("config ", options.model, "\nquantization ", config.quantization, "\nmodel type ", config.model_type, "\ntarget cpu, ",
-                        targets[0].triple, ", ", join(levels, " "), "\nopt ", opt.text, "\nsystem-lib-prefix \"\"\noutput ", options.output,
-                        "\noverrides ", options.overrides.empty() ? "none" : options.overrides);
+  report.resolved =
+      cat("config ", options.model, "\nquantization ", config.quantization, "\nmodel type ",
+          config.model_type, "\ntarget cpu, ", targets[0].triple, ", ", join(levels, " "), "\nopt ",
+          opt.text, "\nsystem-lib-prefix \"\"\noutput ", options.output, "\noverrides ",
+          options.overrides.empty() ? "none" : options.overrides);
 
   std::vector<std::string> objects;
   std::vector<codegen::LibraryVariant> variants;
   Json library_metadata;
   for (const target::Target& target : targets) {
     // The stages of each level in a folder of its own.
-    if (!options.debug_dump.empty() && targets.size() > 1) pipeline.dump_directory = path_join(options.debug_dump, target.level);
-    PlanAndKernels planned = run_pipeline(model.graph, quantization, target, pipeline, &report.times);
+    if (!options.debug_dump.empty() && targets.size() > 1)
+      pipeline.dump_directory = path_join(options.debug_dump, target.level);
+    PlanAndKernels planned =
+        run_pipeline(model.graph, quantization, target, pipeline, &report.times);
     if (library_metadata.is_null()) {
       graph::Graph stored = model.graph;
       quantization::quantize_parameters(stored, quantization);
@@ -238,16 +266,21 @@ CompileReport compile(const CompileOptions& options) {
     codegen::GenerateOptions generate;
     generate.threads = static_cast<int>(options.threads > 0 ? options.threads : physical_cores());
     generate.want_llvm_ir = generate.want_assembly = !options.debug_dump.empty();
-    codegen::GeneratedCode code = timed("generate-code", [&] { return codegen::generate_kernels(kernels, target, generate); });
+    codegen::GeneratedCode code = timed(
+        "generate-code", [&] { return codegen::generate_kernels(kernels, target, generate); });
     if (!options.debug_dump.empty()) {
-      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".ll")), code.llvm_ir));
-      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".s")), code.assembly));
+      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".ll")),
+                          code.llvm_ir));
+      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".s")),
+                          code.assembly));
     }
     for (std::string& object : code.objects) objects.push_back(std::move(object));
     variants.push_back(std::move(variant));
   }
-  objects.push_back(codegen::generate_library_object(MLC_MODEL_LIBRARY_SYMBOL, library_metadata.dump(), variants, targets[0]));
-  const std::string bytes = timed("link", [&] { return link::link_shared(objects, MLC_MODEL_LIBRARY_SYMBOL, targets[0]); });
+  objects.push_back(codegen::generate_library_object(
+      MLC_MODEL_LIBRARY_SYMBOL, library_metadata.dump(), variants, targets[0]));
+  const std::string bytes = timed(
+      "link", [&] { return link::link_shared(objects, MLC_MODEL_LIBRARY_SYMBOL, targets[0]); });
   or_throw(write_file(options.output, bytes));
   report.path = options.output;
   return report;

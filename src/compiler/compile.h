@@ -31,15 +31,16 @@ struct CompileReport {
   std::string resolved;  // the resolved arguments, a line each
   std::string memory;    // the memory report
   std::vector<PassTime> times;
-  std::string path;      // what was written
+  std::string path;  // what was written
 };
 
-// The config that a library is compiled for: the file's, with model type, quantization and overrides applied. Throws
-// UserError.
+// The config that a library is compiled for: the file's, with model type, quantization and
+// overrides applied. Throws UserError.
 formats::ChatConfig resolve_chat_config(const CompileOptions& options);
 
 // The float graph of a config.
-models::Model build_model(const formats::ChatConfig& config, const quantization::Quantization& quantization,
+models::Model build_model(const formats::ChatConfig& config,
+                          const quantization::Quantization& quantization,
                           std::optional<DType> kv_cache_dtype, std::string_view where);
 
 // Throws UserError; then nothing was written.

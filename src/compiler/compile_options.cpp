@@ -9,9 +9,11 @@
 namespace mlc::compiler {
 namespace {
 
-// Knobs of other devices' vendors: accepted, without effect on a CPU. cutlass_attn and cutlass_norm are older names.
-const std::vector<std::string> kVendorKnobs = {"flashinfer", "cublas_gemm", "faster_transformer", "cudagraph", "cutlass",
-                                               "cutlass_attn", "cutlass_norm", "ipc_allreduce_strategy"};
+// Knobs of other devices' vendors: accepted, without effect on a CPU. cutlass_attn and cutlass_norm
+// are older names.
+const std::vector<std::string> kVendorKnobs = {
+    "flashinfer", "cublas_gemm",  "faster_transformer", "cudagraph",
+    "cutlass",    "cutlass_attn", "cutlass_norm",       "ipc_allreduce_strategy"};
 
 struct Assignment {
   std::string key;
@@ -24,8 +26,10 @@ std::vector<Assignment> assignments(std::string_view text, const std::string& fl
     const std::string_view item = strip(part);
     if (item.empty()) continue;
     const size_t equals = item.find('=');
-    if (equals == std::string_view::npos) throw UserError(usage_error(flag, cat("has the part ", item), "name=value"));
-    list.push_back({std::string(strip(item.substr(0, equals))), std::string(strip(item.substr(equals + 1)))});
+    if (equals == std::string_view::npos)
+      throw UserError(usage_error(flag, cat("has the part ", item), "name=value"));
+    list.push_back(
+        {std::string(strip(item.substr(0, equals))), std::string(strip(item.substr(equals + 1)))});
   }
   return list;
 }
@@ -46,10 +50,12 @@ OptFlags parse_opt(std::string_view text, const quantization::Quantization& quan
   flags.int8_activations = coded;
   std::string_view rest = strip(text);
   const std::string_view first = strip(rest.substr(0, rest.find(';')));
-  const bool preset = first.size() == 2 && first[0] == 'O' && first.find('=') == std::string_view::npos;
+  const bool preset =
+      first.size() == 2 && first[0] == 'O' && first.find('=') == std::string_view::npos;
   if (preset) {
     if (first[1] < '0' || first[1] > '3') {
-      throw UserError(unknown_name_error(ErrorKind::kUsage, flag, "preset", first, {"O0", "O1", "O2", "O3"}));
+      throw UserError(
+          unknown_name_error(ErrorKind::kUsage, flag, "preset", first, {"O0", "O1", "O2", "O3"}));
     }
     if (first[1] < '2') flags.int8_activations = false;
     rest.remove_prefix(std::min(rest.size(), first.size()));
@@ -68,7 +74,8 @@ OptFlags parse_opt(std::string_view text, const quantization::Quantization& quan
       throw UserError(unknown_name_error(ErrorKind::kUsage, flag, "knob", a.key, known));
     }
   }
-  flags.text = cat("int8_activations=", flags.int8_activations ? 1 : 0, ";fixed_order=", flags.fixed_order ? 1 : 0);
+  flags.text = cat("int8_activations=", flags.int8_activations ? 1 : 0,
+                   ";fixed_order=", flags.fixed_order ? 1 : 0);
   return flags;
 }
 
@@ -99,17 +106,21 @@ CompileOverrides parse_overrides(std::string_view text) {
     } else if (a.key == "disaggregation") {
       c.disaggregation = a.value == "true" || a.value == "1" || a.value == "yes";
     } else if (a.key == "kv_cache_dtype") {
-      if (a.value == "int8") throw UserError(usage_error(flag, "kv_cache_dtype int8 is not implemented", "one of f32, f16, bf16"));
+      if (a.value == "int8")
+        throw UserError(
+            usage_error(flag, "kv_cache_dtype int8 is not implemented", "one of f32, f16, bf16"));
       const auto dtype = parse_short_dtype(a.value);
       if (!dtype || (*dtype != DType::kF32 && *dtype != DType::kF16 && *dtype != DType::kBF16)) {
-        throw UserError(usage_error(flag, cat("kv_cache_dtype is ", a.value), "one of f32, f16, bf16"));
+        throw UserError(
+            usage_error(flag, cat("kv_cache_dtype is ", a.value), "one of f32, f16, bf16"));
       }
       overrides.kv_cache_dtype = dtype;
     } else {
       throw UserError(unknown_name_error(
           ErrorKind::kUsage, flag, "key", a.key,
-          {"context_window_size", "prefill_chunk_size", "sliding_window_size", "sliding_window", "attention_sink_size", "max_batch_size",
-           "tensor_parallel_shards", "pipeline_parallel_stages", "disaggregation", "kv_cache_dtype"}));
+          {"context_window_size", "prefill_chunk_size", "sliding_window_size", "sliding_window",
+           "attention_sink_size", "max_batch_size", "tensor_parallel_shards",
+           "pipeline_parallel_stages", "disaggregation", "kv_cache_dtype"}));
     }
   }
   return overrides;
@@ -119,13 +130,16 @@ std::vector<target::Target> parse_host(const std::string& host) {
   if (host.empty() || host == "auto") return {or_throw(target::host_cpu_target())};
   std::string architecture = host.substr(0, host.find('-'));
   if (architecture == "arm64") architecture = "aarch64";
-  const bool linux_system = host.find("linux") != std::string::npos && host.find("android") == std::string::npos;
+  const bool linux_system =
+      host.find("linux") != std::string::npos && host.find("android") == std::string::npos;
   std::vector<target::Target> targets;
   for (const target::CpuLevel& level : target::cpu_levels()) {
-    if (level.architecture == architecture && linux_system) targets.push_back(or_throw(target::cpu_level_target(level.name)));
+    if (level.architecture == architecture && linux_system)
+      targets.push_back(or_throw(target::cpu_level_target(level.name)));
   }
   if (targets.empty()) {
-    throw UserError(user_error("--host", cat("no code can be made for ", host, " yet"), "x86_64-linux-gnu or aarch64-linux-gnu"));
+    throw UserError(user_error("--host", cat("no code can be made for ", host, " yet"),
+                               "x86_64-linux-gnu or aarch64-linux-gnu"));
   }
   std::reverse(targets.begin(), targets.end());
   return targets;
@@ -138,7 +152,8 @@ void check_device(const std::string& device) {
   for (int i = 0; i <= static_cast<int>(target::DeviceKind::kWebGpu); ++i) {
     known.emplace_back(target::device_name(static_cast<target::DeviceKind>(i)));
     if (name == known.back()) {
-      throw UserError(user_error("--device", cat(device, " is not implemented yet"), "cpu", "use --device cpu"));
+      throw UserError(user_error("--device", cat(device, " is not implemented yet"), "cpu",
+                                 "use --device cpu"));
     }
   }
   throw UserError(unknown_name_error(ErrorKind::kUser, "--device", "device", device, known));

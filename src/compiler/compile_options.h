@@ -21,7 +21,8 @@ struct OptFlags {
   std::vector<std::string> without_effect;  // vendor knobs that change nothing on this device
 };
 
-// "O2", or knobs "name=0|1;…" that may follow a preset. Throws UserError of kind kUsage for anything else.
+// "O2", or knobs "name=0|1;…" that may follow a preset. Throws UserError of kind kUsage for
+// anything else.
 OptFlags parse_opt(std::string_view text, const quantization::Quantization& quantization);
 
 struct CompileOverrides {
@@ -32,8 +33,8 @@ struct CompileOverrides {
 // "key=value;key=value". Throws UserError of kind kUsage.
 CompileOverrides parse_overrides(std::string_view text);
 
-// The CPU targets that code is made for, best first: this very CPU for "auto", else every level of the triple's
-// architecture. Throws UserError.
+// The CPU targets that code is made for, best first: this very CPU for "auto", else every level of
+// the triple's architecture. Throws UserError.
 std::vector<target::Target> parse_host(const std::string& host);
 // Refuses devices that this version has no code for. Throws UserError.
 void check_device(const std::string& device);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The driver behind `mlc_llm convert_weight`: finds config and weights, asks the model for its parameters, converts.
+// The driver behind `mlc_llm convert_weight`: finds config and weights, asks the model for its
+// parameters, converts.
 #pragma once
 
 #include <functional>

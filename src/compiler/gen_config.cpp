@@ -141,7 +141,8 @@ void write_all(const std::string& folder, const std::vector<OutputText>& files) 
 ModelSource gguf_source(const std::string& path) {
   const formats::GgufFile file = or_throw(formats::GgufFile::open(path));
   ModelSource source{path, or_throw(formats::gguf_config(file)), {}, {}, path};
-  source.generation_configs = {{path, or_throw(formats::gguf_generation_config(file))}, {path, source.config}};
+  source.generation_configs = {{path, or_throw(formats::gguf_generation_config(file))},
+                               {path, source.config}};
   for (formats::NamedText& text : or_throw(formats::gguf_tokenizer_files(file))) {
     source.tokenizer_files.push_back({text.name, cat(path, ": ", text.name), std::move(text.text)});
   }

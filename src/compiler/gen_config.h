@@ -23,8 +23,8 @@ struct ModelSource {
   std::string chat_template;  // where ChatTemplate::load() may find one; "": nowhere
 };
 
-// CONFIG of the command line: a folder with config.json, a file like it, a .gguf file, or the name of a preset where no
-// file has that name. Throws UserError.
+// CONFIG of the command line: a folder with config.json, a file like it, a .gguf file, or the name
+// of a preset where no file has that name. Throws UserError.
 ModelSource load_model_source(const std::string& config);
 
 struct GenConfigOptions {

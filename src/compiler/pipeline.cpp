@@ -21,9 +21,11 @@ struct GraphPass {
 };
 
 // The list. Where the order is not free a comment says what would break.
-std::vector<GraphPass> graph_passes(const quantization::Quantization& quantization, const PipelineOptions& options) {
+std::vector<GraphPass> graph_passes(const quantization::Quantization& quantization,
+                                    const PipelineOptions& options) {
   return {
-      {"quantize-parameters", [&](graph::Graph& g) { quantization::quantize_parameters(g, quantization); }, true},
+      {"quantize-parameters",
+       [&](graph::Graph& g) { quantization::quantize_parameters(g, quantization); }, true},
       // Needs the bit layouts; before the fusion, which moves `quantize` into what makes its input.
       {"quantize-activations", graph::quantize_activations, options.int8_activations},
       // Before the fusion, which leaves apart what has several uses, dead ones too.
@@ -34,7 +36,8 @@ std::vector<GraphPass> graph_passes(const quantization::Quantization& quantizati
 
 class Runner {
  public:
-  Runner(const PipelineOptions& options, std::vector<PassTime>* times) : options_(options), times_(times) {}
+  Runner(const PipelineOptions& options, std::vector<PassTime>* times)
+      : options_(options), times_(times) {}
 
   template <class F>
   auto timed(const std::string& name, F f) {
@@ -50,12 +53,14 @@ class Runner {
     return f();
   }
 
-  void dump(const std::string& name, const char* extension, const std::function<std::string()>& text) {
+  void dump(const std::string& name, const char* extension,
+            const std::function<std::string()>& text) {
     if (options_.dump_directory.empty()) return;
     const std::string number = cat(dumps_ < 10 ? "0" : "", dumps_);
     ++dumps_;
     or_throw(make_directories(options_.dump_directory));
-    or_throw(write_file(path_join(options_.dump_directory, cat(number, "-", name, extension)), text()));
+    or_throw(
+        write_file(path_join(options_.dump_directory, cat(number, "-", name, extension)), text()));
   }
 
   void run(graph::Graph& graph, const GraphPass& pass) {
@@ -80,7 +85,8 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
-void run_graph_pass(graph::Graph& graph, const std::string& name, const quantization::Quantization& quantization) {
+void run_graph_pass(graph::Graph& graph, const std::string& name,
+                    const quantization::Quantization& quantization) {
   for (const GraphPass& pass : graph_passes(quantization, {})) {
     if (pass.name != name) continue;
     pass.run(graph);
@@ -90,8 +96,9 @@ void run_graph_pass(graph::Graph& graph, const std::string& name, const quantiza
   throw UserError(unknown_name_error(ErrorKind::kUser, "", "pass", name, pass_names()));
 }
 
-PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization, const target::Target& target,
-                            const PipelineOptions& options, std::vector<PassTime>* times) {
+PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization,
+                            const target::Target& target, const PipelineOptions& options,
+                            std::vector<PassTime>* times) {
   Runner runner(options, times);
   runner.dump("model", ".ir", [&] { return graph::to_text(graph); });
   for (const GraphPass& pass : graph_passes(quantization, options)) runner.run(graph, pass);

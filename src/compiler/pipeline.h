@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All passes of a compilation in their order, each run by the same runner: skipped if disabled, timed, verified,
-// dumped.
+// All passes of a compilation in their order, each run by the same runner: skipped if disabled,
+// timed, verified, dumped.
 #pragma once
 
 #include <set>
@@ -25,10 +25,12 @@ struct PassTime {
 
 std::vector<std::string> pass_names();
 // One pass over a graph, by name, then its verification. Throws UserError for an unknown name.
-void run_graph_pass(graph::Graph& graph, const std::string& name, const quantization::Quantization& quantization);
+void run_graph_pass(graph::Graph& graph, const std::string& name,
+                    const quantization::Quantization& quantization);
 
 // From the float graph of a model to plan and kernels.
-PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization, const target::Target& target,
-                            const PipelineOptions& options, std::vector<PassTime>* times);
+PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization,
+                            const target::Target& target, const PipelineOptions& options,
+                            std::vector<PassTime>* times);
 
 }  // namespace mlc::compiler

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A source of weights as Hugging Face names and orders them, whatever file it lies in: safetensors, PyTorch
-// pickles, AWQ, GGUF. The converter sees nothing else.
+// A source of weights as Hugging Face names and orders them, whatever file it lies in: safetensors,
+// PyTorch pickles, AWQ, GGUF. The converter sees nothing else.
 #pragma once
 
 #include <cstddef>
@@ -27,8 +27,8 @@ class Checkpoint {
   // In the order of the weight map, which decides the order of the converted parameters.
   virtual const std::vector<CheckpointTensor>& tensors() const = 0;
 
-  // Writes rows [begin, begin + count) of the first axis (elements of a 1-D tensor, one row of a scalar) to
-  // `out`, in C order, little-endian, without gaps. Several threads may call it at once.
+  // Writes rows [begin, begin + count) of the first axis (elements of a 1-D tensor, one row of a
+  // scalar) to `out`, in C order, little-endian, without gaps. Several threads may call it at once.
   virtual Result<void> read_rows(int64_t tensor, int64_t begin, int64_t count,
                                  std::byte* out) const = 0;
 

@@ -18,10 +18,11 @@ struct CheckpointLocation {
   std::string format;  // one of source_formats()
 };
 
-// `source`: a directory, an index or a file; "auto" is `config_path` itself if it is a .gguf file, else "weight_path"
-// of the config.json there if it has that key, else the directory of that file. `format`: "auto" or one of
-// source_formats(); "auto" takes the first that is there of pytorch_model.bin.index.json,
-// pytorch_model.bin, model.safetensors.index.json and model.safetensors, and never AWQ.
+// `source`: a directory, an index or a file; "auto" is `config_path` itself if it is a .gguf file,
+// else "weight_path" of the config.json there if it has that key, else the directory of that file.
+// `format`: "auto" or one of source_formats(); "auto" takes the first that is there of
+// pytorch_model.bin.index.json, pytorch_model.bin, model.safetensors.index.json and
+// model.safetensors, and never AWQ.
 Result<CheckpointLocation> locate_checkpoint(const std::string& source, const std::string& format,
                                              const std::string& config_path);
 

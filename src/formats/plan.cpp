@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plan's bytes: every number has 64 bits, every list its length before it, text its length and bytes.
+// The plan's bytes: every number has 64 bits, every list its length before it, text its length and
+// bytes.
 #include "formats/plan.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ constexpr std::string_view kTableNames[] = {
 #undef MLC_INPUT_TABLE
 };
 
-// One description of the fields serves writing and reading: visit(archive, value) calls the archive for each field.
+// One description of the fields serves writing and reading: visit(archive, value) calls the archive
+// for each field.
 class Writer {
  public:
   template <class T>
@@ -158,7 +160,8 @@ class Checker {
   explicit Checker(const Plan& plan) : plan_(plan) {}
 
   std::string run() {
-    require(plan_.vocab_size > 0 && plan_.cache_layers >= 0 && plan_.cache_layers < 1 << 20, "sizes");
+    require(plan_.vocab_size > 0 && plan_.cache_layers >= 0 && plan_.cache_layers < 1 << 20,
+            "sizes");
     for (const PlanWeight& w : plan_.weights) {
       require(static_cast<int>(w.dtype) <= static_cast<int>(DType::kF8E5M2), "a weight's dtype");
       for (const int64_t d : w.shape) require(d >= 0 && d < int64_t{1} << 40, "a weight's shape");
@@ -168,9 +171,11 @@ class Checker {
                   g.block_tokens > 0 && g.block_tokens % g.page_tokens == 0 && g.tile_tokens > 0 &&
                   g.window >= 0 && g.sink >= 0,
               "a cache group");
-      for (const int64_t layer : g.layers) require(layer >= 0 && layer < plan_.cache_layers, "a cache layer");
+      for (const int64_t layer : g.layers)
+        require(layer >= 0 && layer < plan_.cache_layers, "a cache layer");
     }
-    for (const PlanKernel& k : plan_.kernels) require(k.scratch_bytes >= 0 && k.scratch_bytes < 1 << 30, "scratch");
+    for (const PlanKernel& k : plan_.kernels)
+      require(k.scratch_bytes >= 0 && k.scratch_bytes < 1 << 30, "scratch");
     linear(plan_.arena_bytes);
     linear(plan_.logits_offset);
     for (const PlanCall& call : plan_.calls) {
@@ -187,7 +192,8 @@ class Checker {
   }
   void symbol(PlanSymbol s) {
     const bool plain = s <= static_cast<PlanSymbol>(Symbol::kNumLogits);
-    const bool of_cache = s >= kFirstCacheSymbol && s < kFirstCacheSymbol + 4 * plan_.cache_groups.size();
+    const bool of_cache =
+        s >= kFirstCacheSymbol && s < kFirstCacheSymbol + 4 * plan_.cache_groups.size();
     require(plain || of_cache, "a symbol");
   }
   void linear(const LinearSize& size) {
@@ -199,23 +205,30 @@ class Checker {
   }
   void variant(const PlanVariant& v) {
     if (v.kernel == PlanVariant::kNoKernel) return;
-    require(v.kernel < plan_.kernels.size() && v.tasks.divisor > 0 && v.tasks.multiplier >= 0, "a kernel");
+    require(v.kernel < plan_.kernels.size() && v.tasks.divisor > 0 && v.tasks.multiplier >= 0,
+            "a kernel");
     symbol(v.tasks.symbol);
     for (const PlanArgument& a : v.arguments) {
       require(a.kind <= PlanArgument::Kind::kSize, "an argument");
       linear(a.offset);
       symbol(a.symbol);
       switch (a.kind) {
-        case PlanArgument::Kind::kWeight: require(a.index < plan_.weights.size(), "a weight"); break;
-        case PlanArgument::Kind::kCache: require(a.index < static_cast<uint64_t>(plan_.cache_layers), "a cache layer"); break;
+        case PlanArgument::Kind::kWeight:
+          require(a.index < plan_.weights.size(), "a weight");
+          break;
+        case PlanArgument::Kind::kCache:
+          require(a.index < static_cast<uint64_t>(plan_.cache_layers), "a cache layer");
+          break;
         case PlanArgument::Kind::kInput:
-          require(a.index < std::size(kTableNames) && a.group <= plan_.cache_groups.size(), "a table");
+          require(a.index < std::size(kTableNames) && a.group <= plan_.cache_groups.size(),
+                  "a table");
           break;
         case PlanArgument::Kind::kConstants:
           require(static_cast<uint64_t>(a.offset.constant) <= plan_.constants.size(), "a constant");
           break;
         case PlanArgument::Kind::kArena:
-        case PlanArgument::Kind::kSize: break;
+        case PlanArgument::Kind::kSize:
+          break;
       }
     }
   }
@@ -244,7 +257,8 @@ LinearSize LinearSize::operator+(const LinearSize& other) const {
   LinearSize sum = *this;
   sum.constant += other.constant;
   for (const auto& [symbol, coefficient] : other.terms) {
-    const auto at = std::find_if(sum.terms.begin(), sum.terms.end(), [&](const auto& t) { return t.first == symbol; });
+    const auto at = std::find_if(sum.terms.begin(), sum.terms.end(),
+                                 [&](const auto& t) { return t.first == symbol; });
     if (at == sum.terms.end()) {
       sum.terms.emplace_back(symbol, coefficient);
     } else {
@@ -268,26 +282,31 @@ Result<Plan> parse_plan(std::string_view bytes, std::string_view where) {
   visit(reader, plan);
   const std::string problem = reader.done() ? Checker(plan).run() : "its length";
   if (!problem.empty()) {
-    return user_error(std::string(where), cat("has a damaged plan: ", problem), "", "compile the library again");
+    return user_error(std::string(where), cat("has a damaged plan: ", problem), "",
+                      "compile the library again");
   }
   return plan;
 }
 
 std::string to_text(const LinearSize& size) {
   std::string text = std::to_string(size.constant);
-  for (const auto& [symbol, coefficient] : size.terms) text += cat(" + ", coefficient, " ", plan_symbol_name(symbol));
+  for (const auto& [symbol, coefficient] : size.terms)
+    text += cat(" + ", coefficient, " ", plan_symbol_name(symbol));
   return text;
 }
 
 std::string to_text(const Plan& plan) {
-  std::string text = cat("vocab_size ", plan.vocab_size, "\narena ", to_text(plan.arena_bytes), "\nlogits at ",
-                         to_text(plan.logits_offset), "\nconstants ", plan.constants.size(), " bytes\n");
+  std::string text =
+      cat("vocab_size ", plan.vocab_size, "\narena ", to_text(plan.arena_bytes), "\nlogits at ",
+          to_text(plan.logits_offset), "\nconstants ", plan.constants.size(), " bytes\n");
   for (size_t i = 0; i < plan.cache_groups.size(); ++i) {
     const PlanCacheGroup& g = plan.cache_groups[i];
-    text += cat("cache ", i, ": ", g.kind == PlanCacheGroup::Kind::kFull ? "full" : cat("window ", g.window, " sink ", g.sink),
-                ", ", g.layers.size(), " layers, ", g.kv_heads, " heads of ", g.head_dim, " ", dtype_short_name(g.dtype),
-                ", pages of ", g.page_tokens, " tokens and ", g.page_bytes, " bytes, blocks of ", g.block_tokens,
-                ", tiles of ", g.tile_tokens, "\n");
+    text += cat(
+        "cache ", i, ": ",
+        g.kind == PlanCacheGroup::Kind::kFull ? "full" : cat("window ", g.window, " sink ", g.sink),
+        ", ", g.layers.size(), " layers, ", g.kv_heads, " heads of ", g.head_dim, " ",
+        dtype_short_name(g.dtype), ", pages of ", g.page_tokens, " tokens and ", g.page_bytes,
+        " bytes, blocks of ", g.block_tokens, ", tiles of ", g.tile_tokens, "\n");
   }
   for (size_t i = 0; i < plan.kernels.size(); ++i) {
     text += cat("kernel ", i, ": ", plan.kernels[i].name);
@@ -305,22 +324,34 @@ std::string to_text(const Plan& plan) {
       }
       text += cat(plan.kernels[v.kernel].name, " x ", v.tasks.multiplier);
       if (v.tasks.symbol != 0) {
-        text += cat(" * ", plan_symbol_name(v.tasks.symbol), v.tasks.divisor == 1 ? std::string() : cat(" / ", v.tasks.divisor));
+        text += cat(" * ", plan_symbol_name(v.tasks.symbol),
+                    v.tasks.divisor == 1 ? std::string() : cat(" / ", v.tasks.divisor));
       }
       text += " (";
       for (size_t i = 0; i < v.arguments.size(); ++i) {
         const PlanArgument& a = v.arguments[i];
         text += i == 0 ? "" : ", ";
         switch (a.kind) {
-          case PlanArgument::Kind::kArena: text += cat("arena[", to_text(a.offset), "]"); break;
-          case PlanArgument::Kind::kWeight: text += plan.weights[a.index].name; break;
-          case PlanArgument::Kind::kConstants: text += cat("constants[", a.offset.constant, "]"); break;
-          case PlanArgument::Kind::kCache: text += cat("cache[", a.index, "]"); break;
+          case PlanArgument::Kind::kArena:
+            text += cat("arena[", to_text(a.offset), "]");
+            break;
+          case PlanArgument::Kind::kWeight:
+            text += plan.weights[a.index].name;
+            break;
+          case PlanArgument::Kind::kConstants:
+            text += cat("constants[", a.offset.constant, "]");
+            break;
+          case PlanArgument::Kind::kCache:
+            text += cat("cache[", a.index, "]");
+            break;
           case PlanArgument::Kind::kInput:
             text += input_table_name(static_cast<InputTable>(a.index));
-            if (a.index >= static_cast<uint32_t>(InputTable::kCacheSlots)) text += cat(".", a.group);
+            if (a.index >= static_cast<uint32_t>(InputTable::kCacheSlots))
+              text += cat(".", a.group);
             break;
-          case PlanArgument::Kind::kSize: text += plan_symbol_name(a.symbol); break;
+          case PlanArgument::Kind::kSize:
+            text += plan_symbol_name(a.symbol);
+            break;
         }
       }
       text += ")\n";

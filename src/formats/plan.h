@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plan of a library: a flat list of typed entries over arena offsets and stored weights, with sizes that are linear in
-// the symbols of a step. It is data (little-endian, fixed width, versioned by MLC_MODEL_LIBRARY_ABI):
-// docs/library_format.md describes the bytes, to_text() prints it (`mlc_llm model_metadata LIB --plan`).
+// The plan of a library: a flat list of typed entries over arena offsets and stored weights, with
+// sizes that are linear in the symbols of a step. It is data (little-endian, fixed width, versioned
+// by MLC_MODEL_LIBRARY_ABI): docs/library_format.md describes the bytes, to_text() prints it
+// (`mlc_llm model_metadata LIB --plan`).
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ enum class CacheCount : uint8_t {
 inline constexpr PlanSymbol kFirstCacheSymbol = 64;
 inline PlanSymbol plan_symbol(Symbol symbol) { return static_cast<PlanSymbol>(symbol); }
 inline PlanSymbol plan_symbol(int cache_group, CacheCount count) {
-  return kFirstCacheSymbol + static_cast<PlanSymbol>(cache_group) * 4 + static_cast<PlanSymbol>(count);
+  return kFirstCacheSymbol + static_cast<PlanSymbol>(cache_group) * 4 +
+         static_cast<PlanSymbol>(count);
 }
 std::string plan_symbol_name(PlanSymbol symbol);
 
@@ -86,8 +88,8 @@ struct PlanVariant {
 };
 
 struct PlanCall {
-  std::string label;         // the node it came from, for profiles: "layer0.qkv"
-  PlanSymbol symbol = 0;     // chooses the variant
+  std::string label;                  // the node it came from, for profiles: "layer0.qkv"
+  PlanSymbol symbol = 0;              // chooses the variant
   std::vector<PlanVariant> variants;  // by rising max_value
 };
 
@@ -110,11 +112,12 @@ struct PlanCacheGroup {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   DType dtype = DType::kF16;
-  int64_t page_tokens = 0;       // positions a page
-  int64_t page_bytes = 0;        // of one page of one layer
-  int64_t block_tokens = 0;      // positions a block: the unit of partial results, a multiple of page_tokens
-  int64_t tile_tokens = 0;       // query tokens of a work item at the most
-  std::vector<int64_t> layers;   // indexes of cache layers
+  int64_t page_tokens = 0;  // positions a page
+  int64_t page_bytes = 0;   // of one page of one layer
+  int64_t block_tokens =
+      0;  // positions a block: the unit of partial results, a multiple of page_tokens
+  int64_t tile_tokens = 0;      // query tokens of a work item at the most
+  std::vector<int64_t> layers;  // indexes of cache layers
 };
 
 struct Plan {
@@ -122,7 +125,7 @@ struct Plan {
   std::vector<PlanWeight> weights;
   std::vector<PlanCacheGroup> cache_groups;
   int64_t cache_layers = 0;
-  std::string constants;  // bytes
+  std::string constants;            // bytes
   std::vector<PlanKernel> kernels;  // in the order of the library's kernel table
   LinearSize arena_bytes;
   LinearSize logits_offset;  // in the arena: f32 [num_logits, vocab_size]
@@ -130,7 +133,8 @@ struct Plan {
 };
 
 std::string serialize_plan(const Plan& plan);
-// Checks every count, index and size against the bytes that are there; `where` is the library's path.
+// Checks every count, index and size against the bytes that are there; `where` is the library's
+// path.
 Result<Plan> parse_plan(std::string_view bytes, std::string_view where);
 std::string to_text(const Plan& plan);
 std::string to_text(const LinearSize& size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the bits of a stored weight lie, and how int8 activations are grouped: plain structs, so that kernels never
-// know the names of quantization schemes.
+// How the bits of a stored weight lie, and how int8 activations are grouped: plain structs, so that
+// kernels never know the names of quantization schemes.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,10 @@ enum class WordOrder : uint8_t {
   kAwq,      // [K, N / 8]: a word holds eight rows of one column, in AutoAWQ's order
 };
 
-// Codes of `bits` in 32-bit words, lowest bits first, 32 / bits of them a word; groups along K share a scale.
-// value = (code - zero) * scale, where zero is 2^(bits-1) - 1 or, with stored zeros, a code of its own.
-// Groups are whole words: group_size / (32 / bits) words; the last group of a row may be cut, its words are not.
+// Codes of `bits` in 32-bit words, lowest bits first, 32 / bits of them a word; groups along K
+// share a scale. value = (code - zero) * scale, where zero is 2^(bits-1) - 1 or, with stored zeros,
+// a code of its own. Groups are whole words: group_size / (32 / bits) words; the last group of a
+// row may be cut, its words are not.
 struct BitLayout {
   int bits = 4;
   int group_size = 32;
@@ -33,13 +34,13 @@ struct BitLayout {
   bool operator==(const BitLayout&) const = default;
 };
 
-// Activations as int8 codes in [-127, 127] with an f32 scale a group of `group_size` along the last axis, and the
-// i32 sum of each group's codes (for weights whose zero is no 0).
+// Activations as int8 codes in [-127, 127] with an f32 scale a group of `group_size` along the last
+// axis, and the i32 sum of each group's codes (for weights whose zero is no 0).
 //
-// Codes lie in blocks of eight groups (the last block of a row is padded with zeros): [quad][8 groups][4 bytes], so
-// that a quad of all eight groups is one vector. Which four elements a quad holds follows the words of the weights
-// that will meet it: `bits` 4: quad 4a + w has elements 8w + 2i + a; 3: quad 4a + w has 10w + 4a + i (i < 2 for
-// a = 2, then zeros); 8: quad q has 4q + i.
+// Codes lie in blocks of eight groups (the last block of a row is padded with zeros): [quad][8
+// groups][4 bytes], so that a quad of all eight groups is one vector. Which four elements a quad
+// holds follows the words of the weights that will meet it: `bits` 4: quad 4a + w has elements 8w +
+// 2i + a; 3: quad 4a + w has 10w + 4a + i (i < 2 for a = 2, then zeros); 8: quad q has 4q + i.
 struct GroupedInt8 {
   int group_size = 32;
   int bits = 4;
@@ -61,8 +62,8 @@ struct GroupedInt8 {
   bool operator==(const GroupedInt8&) const = default;
 };
 
-// The grouping that int8 activations need to meet weights of this layout. AWQ's groups of 128 are cut in four: a scale
-// for 32 activations loses less.
+// The grouping that int8 activations need to meet weights of this layout. AWQ's groups of 128 are
+// cut in four: a scale for 32 activations loses less.
 inline GroupedInt8 activations_for(const BitLayout& layout) {
   if (layout.order == WordOrder::kAwq) return {32, 8};
   return {layout.group_size, layout.bits};

@@ -12,7 +12,8 @@ namespace mlc::graph {
 class GraphBuilder {
  public:
   NodeId input(const std::string& name, DType dtype, std::vector<Dim> shape);
-  // A parameter before quantization: one stored tensor of its own name. Asking again for a name gives the same node.
+  // A parameter before quantization: one stored tensor of its own name. Asking again for a name
+  // gives the same node.
   NodeId parameter(const std::string& name, DType dtype, std::vector<int64_t> shape,
                    ParameterKind kind = ParameterKind::kPlain);
   NodeId constant(std::vector<double> values);

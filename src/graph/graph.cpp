@@ -65,13 +65,13 @@ Attrs::Attrs(std::initializer_list<std::pair<Attr, AttrValue>> list) {
 }
 
 void Attrs::set(Attr attr, AttrValue value) {
-  MLC_CHECK(static_cast<int>(attr_kind(attr)) == static_cast<int>(
-                value.index() == 0   ? AttrKind::kInt
-                : value.index() == 1 ? AttrKind::kFloat
-                : value.index() == 2 ? AttrKind::kInts
-                : value.index() == 3 ? AttrKind::kFloats
-                : value.index() == 4 ? AttrKind::kOp
-                                     : AttrKind::kText))
+  MLC_CHECK(static_cast<int>(attr_kind(attr)) ==
+            static_cast<int>(value.index() == 0   ? AttrKind::kInt
+                             : value.index() == 1 ? AttrKind::kFloat
+                             : value.index() == 2 ? AttrKind::kInts
+                             : value.index() == 3 ? AttrKind::kFloats
+                             : value.index() == 4 ? AttrKind::kOp
+                                                  : AttrKind::kText))
       << attr_name(attr);
   const auto at = std::lower_bound(entries_.begin(), entries_.end(), attr,
                                    [](const auto& entry, Attr a) { return entry.first < a; });
@@ -159,8 +159,10 @@ Type infer_type(Op op, const std::vector<Type>& operands, const Attrs& attrs) {
   MLC_IR_CHECK(count < 0 || count == static_cast<int>(operands.size()))
       << op_name(op) << " has " << operands.size() << " operands, not " << count;
   for (const Type& type : operands) {
-    const bool is_row = !type.shape.empty() && (!type.shape.back().is_symbol() || is_index_list(type));
-    MLC_IR_CHECK(is_row) << op_name(op) << " of " << to_text(type) << ", whose last size is no number";
+    const bool is_row =
+        !type.shape.empty() && (!type.shape.back().is_symbol() || is_index_list(type));
+    MLC_IR_CHECK(is_row) << op_name(op) << " of " << to_text(type)
+                         << ", whose last size is no number";
   }
   return rule_of(op).type(operands, attrs);
 }
@@ -170,9 +172,11 @@ namespace {
 // What reads or writes the cache must have the heads that its layer's group has.
 void verify_cache(const Graph& graph, const Attrs& attrs, const std::string& where) {
   const CacheGroup& group = graph.cache_of_layer(attrs.int_of(Attr::kLayer));
-  MLC_IR_CHECK(group.kv_heads == attrs.int_of(Attr::kKvHeads) && group.head_dim == attrs.int_of(Attr::kHeadDim))
-      << where << " has " << attrs.int_of(Attr::kKvHeads) << " KV heads of " << attrs.int_of(Attr::kHeadDim)
-      << ", its cache group " << group.kv_heads << " of " << group.head_dim;
+  MLC_IR_CHECK(group.kv_heads == attrs.int_of(Attr::kKvHeads) &&
+               group.head_dim == attrs.int_of(Attr::kHeadDim))
+      << where << " has " << attrs.int_of(Attr::kKvHeads) << " KV heads of "
+      << attrs.int_of(Attr::kHeadDim) << ", its cache group " << group.kv_heads << " of "
+      << group.head_dim;
 }
 
 }  // namespace
@@ -180,21 +184,30 @@ void verify_cache(const Graph& graph, const Attrs& attrs, const std::string& whe
 void verify(const Graph& graph) {
   for (size_t i = 0; i < graph.cache.size(); ++i) {
     const CacheGroup& g = graph.cache[i];
-    MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0) << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
-    const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0 : g.sink >= 0 && g.sink < g.window;
-    MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink << " sinks";
+    MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0)
+        << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
+    const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0
+                                                        : g.sink >= 0 && g.sink < g.window;
+    MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink
+                       << " sinks";
   }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const std::string where = cat("node %", i, " (", op_name(node.op), ")");
     for (const NodeId operand : node.operands) {
-      MLC_IR_CHECK(operand >= 0 && operand < static_cast<NodeId>(i)) << where << " uses %" << operand;
+      MLC_IR_CHECK(operand >= 0 && operand < static_cast<NodeId>(i))
+          << where << " uses %" << operand;
     }
     if (node.op == Op::kInput || node.op == Op::kParameter) {
       MLC_IR_CHECK(!node.name.empty()) << where << " has no name";
       // The weight; or words and scales, and zeros where they are stored.
-      const size_t tensors = node.op == Op::kInput ? 0 : !node.type.layout ? 1 : node.type.layout->stored_zeros ? 3 : 2;
-      MLC_IR_CHECK(node.stored.size() == tensors) << "%" << node.name << " has " << node.stored.size() << " stored tensors, not " << tensors;
+      const size_t tensors = node.op == Op::kInput            ? 0
+                             : !node.type.layout              ? 1
+                             : node.type.layout->stored_zeros ? 3
+                                                              : 2;
+      MLC_IR_CHECK(node.stored.size() == tensors)
+          << "%" << node.name << " has " << node.stored.size() << " stored tensors, not "
+          << tensors;
       continue;
     }
     std::vector<Type> types;
@@ -202,21 +215,27 @@ void verify(const Graph& graph) {
       types.push_back(graph.node(node.operands[static_cast<size_t>(k)]).type);
     }
     Type type = infer_type(node.op, types, node.attrs);
-    MLC_IR_CHECK(type == node.base_type) << where << " has type " << to_text(node.base_type) << ", its rule gives " << to_text(type);
+    MLC_IR_CHECK(type == node.base_type)
+        << where << " has type " << to_text(node.base_type) << ", its rule gives " << to_text(type);
     for (const EpilogueOp& e : node.epilogue) {
-      MLC_IR_CHECK(op_properties(e.op) & (kElementwise | kEpilogue)) << where << ": epilogue " << op_name(e.op);
+      MLC_IR_CHECK(op_properties(e.op) & (kElementwise | kEpilogue))
+          << where << ": epilogue " << op_name(e.op);
       types = {type};
-      for (const int k : e.operands) types.push_back(graph.node(node.operands[static_cast<size_t>(k)]).type);
+      for (const int k : e.operands)
+        types.push_back(graph.node(node.operands[static_cast<size_t>(k)]).type);
       type = infer_type(e.op, types, e.attrs);
-      MLC_IR_CHECK(type == e.type) << where << ": epilogue " << op_name(e.op) << " has type " << to_text(e.type) << ", its rule gives " << to_text(type);
+      MLC_IR_CHECK(type == e.type) << where << ": epilogue " << op_name(e.op) << " has type "
+                                   << to_text(e.type) << ", its rule gives " << to_text(type);
       if (e.op == Op::kKvAppend) verify_cache(graph, e.attrs, where);
     }
-    MLC_IR_CHECK(type == node.type) << where << " has type " << to_text(node.type) << ", not " << to_text(type);
+    MLC_IR_CHECK(type == node.type)
+        << where << " has type " << to_text(node.type) << ", not " << to_text(type);
     if (node.op == Op::kKvAppend || node.op == Op::kAttention) {
       verify_cache(graph, node.attrs, where);
     }
   }
-  MLC_IR_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size())) << "no result";
+  MLC_IR_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size()))
+      << "no result";
 }
 
 }  // namespace mlc::graph

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Graph IR: one function over the flat list of the tokens of all sequences of a step. Nodes stand in the order of
-// execution; each makes one value. docs/ir.md says what every operator means.
+// Graph IR: one function over the flat list of the tokens of all sequences of a step. Nodes stand
+// in the order of execution; each makes one value. docs/ir.md says what every operator means.
 #pragma once
 
 #include <cstdint>
@@ -76,8 +76,8 @@ struct Dim {
   int64_t value = 0;
 
   Dim() = default;
-  Dim(int64_t v) : value(v) {}      // NOLINT: implicit
-  Dim(Symbol s) : symbol(s) {}      // NOLINT: implicit
+  Dim(int64_t v) : value(v) {}  // NOLINT: implicit
+  Dim(Symbol s) : symbol(s) {}  // NOLINT: implicit
   bool is_symbol() const { return symbol != Symbol::kNone; }
   bool operator==(const Dim&) const = default;
 };
@@ -103,13 +103,16 @@ struct StoredTensor {
   bool operator==(const StoredTensor&) const = default;
 };
 
-// What a stored tensor's bytes are: float32 is kept as bfloat16 on disk (docs/library_format.md), and weights are used
-// where they lie.
-inline DType memory_dtype(DType declared) { return declared == DType::kF32 ? DType::kBF16 : declared; }
+// What a stored tensor's bytes are: float32 is kept as bfloat16 on disk (docs/library_format.md),
+// and weights are used where they lie.
+inline DType memory_dtype(DType declared) {
+  return declared == DType::kF32 ? DType::kBF16 : declared;
+}
 
 using NodeId = int32_t;
 
-// An operator that is applied to the result of a node before it is stored. Its first operand is that result.
+// An operator that is applied to the result of a node before it is stored. Its first operand is
+// that result.
 struct EpilogueOp {
   Op op = Op::kAdd;
   std::vector<int> operands;  // further operands: positions in the node's list of operands
@@ -139,8 +142,8 @@ struct Node {
 struct CacheGroup {
   enum class Kind : uint8_t { kFull, kWindow };
   Kind kind = Kind::kFull;
-  int64_t window = 0;      // kWindow: a query sees itself and the window - 1 positions before it
-  int64_t sink = 0;        // kWindow: the first `sink` positions stay visible, inside the window's size
+  int64_t window = 0;  // kWindow: a query sees itself and the window - 1 positions before it
+  int64_t sink = 0;    // kWindow: the first `sink` positions stay visible, inside the window's size
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   DType dtype = DType::kF16;

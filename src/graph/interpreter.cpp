@@ -49,7 +49,8 @@ Tensor Interpreter::run(const Step& step, const std::function<void(NodeId, const
     Tensor value = rule_of(node.op).evaluate(context, operands, node.attrs);
     for (const EpilogueOp& e : node.epilogue) {
       operands = {&value};
-      for (const int k : e.operands) operands.push_back(value_of(node.operands[static_cast<size_t>(k)]));
+      for (const int k : e.operands)
+        operands.push_back(value_of(node.operands[static_cast<size_t>(k)]));
       Tensor next = rule_of(e.op).evaluate(context, operands, e.attrs);
       value = std::move(next);
     }

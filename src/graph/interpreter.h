@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a graph with the reference implementation of every operator: slow, obvious, f32 values, f64 sums.
+// Runs a graph with the reference implementation of every operator: slow, obvious, f32 values, f64
+// sums.
 #pragma once
 
 #include <functional>

@@ -34,7 +34,8 @@ class Parser {
     while (!accept_word("return")) statement();
     graph_.result = value();
     if (graph_.node(graph_.result).type != promised) {
-      fail_at(result_place, cat("the result is ", to_text(graph_.node(graph_.result).type), ", not ", to_text(promised)));
+      fail_at(result_place, cat("the result is ", to_text(graph_.node(graph_.result).type),
+                                ", not ", to_text(promised)));
     }
     expect('}');
     skip_blanks();
@@ -51,11 +52,14 @@ class Parser {
     const std::string_view before = text_.substr(0, at_);
     const auto line = std::count(before.begin(), before.end(), '\n') + 1;
     const size_t newline = before.rfind('\n');
-    throw UserError(cat(where_, ":", line, ":", at_ - (newline == std::string_view::npos ? 0 : newline + 1) + 1), what);
+    throw UserError(cat(where_, ":", line, ":",
+                        at_ - (newline == std::string_view::npos ? 0 : newline + 1) + 1),
+                    what);
   }
 
   static bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
   }
 
   void skip_blanks() {
@@ -99,7 +103,9 @@ class Parser {
   std::string number_text() {
     skip_blanks();
     const size_t begin = at_;
-    while (at_ < text_.size() && (is_name_char(text_[at_]) || text_[at_] == '-' || text_[at_] == '+')) ++at_;
+    while (at_ < text_.size() &&
+           (is_name_char(text_[at_]) || text_[at_] == '-' || text_[at_] == '+'))
+      ++at_;
     return std::string(text_.substr(begin, at_ - begin));
   }
   int64_t integer() {
@@ -110,7 +116,8 @@ class Parser {
   }
   int64_t integer_in(int64_t least, int64_t most) {
     const int64_t value = integer();
-    if (value < least || value > most) fail(cat("expected a number from ", least, " to ", most, ", found ", value));
+    if (value < least || value > most)
+      fail(cat("expected a number from ", least, " to ", most, ", found ", value));
     return value;
   }
   double number() {
@@ -161,7 +168,8 @@ class Parser {
     if (!quantized) result.dtype = dtype(text);
     result.shape = shape();
     skip_blanks();
-    if (!quantized && !(result.dtype == DType::kI8 && at_ < text_.size() && text_[at_] == '{')) return result;
+    if (!quantized && !(result.dtype == DType::kI8 && at_ < text_.size() && text_[at_] == '{'))
+      return result;
     BitLayout layout;
     GroupedInt8 grouped;
     if (quantized) {
@@ -187,14 +195,17 @@ class Parser {
       } else if (key == "order") {
         const std::string order = name();
         if (order != "rows" && order != "columns" && order != "awq") fail("unknown order " + order);
-        layout.order = order == "columns" ? WordOrder::kColumns : order == "awq" ? WordOrder::kAwq : WordOrder::kRows;
+        layout.order = order == "columns" ? WordOrder::kColumns
+                       : order == "awq"   ? WordOrder::kAwq
+                                          : WordOrder::kRows;
       } else {
         fail("unknown property " + key);
       }
     }
     if (quantized) {
       if (layout.group_size % layout.codes_per_word() != 0) {
-        fail(cat("groups of ", layout.group_size, " are no whole words of ", layout.codes_per_word(), " codes"));
+        fail(cat("groups of ", layout.group_size, " are no whole words of ",
+                 layout.codes_per_word(), " codes"));
       }
       result.layout = layout;
       result.dtype = layout.scale;
@@ -258,10 +269,14 @@ class Parser {
 
   AttrValue attr_value(Attr attr) {
     switch (attr_kind(attr)) {
-      case AttrKind::kInt: return integer();
-      case AttrKind::kFloat: return number();
-      case AttrKind::kText: return quoted();
-      case AttrKind::kOp: return op();
+      case AttrKind::kInt:
+        return integer();
+      case AttrKind::kFloat:
+        return number();
+      case AttrKind::kText:
+        return quoted();
+      case AttrKind::kOp:
+        return op();
       case AttrKind::kInts: {
         std::vector<int64_t> list;
         expect('[');
@@ -360,7 +375,8 @@ class Parser {
       node.base_type = node.type = infer_type(node.op, types, node.attrs);
       for (EpilogueOp& e : node.epilogue) {
         types = {node.type};
-        for (const int k : e.operands) types.push_back(graph_.node(node.operands[static_cast<size_t>(k)]).type);
+        for (const int k : e.operands)
+          types.push_back(graph_.node(node.operands[static_cast<size_t>(k)]).type);
         e.type = node.type = infer_type(e.op, types, e.attrs);
       }
     } catch (const IrError& error) {

@@ -8,25 +8,32 @@ namespace mlc::graph {
 namespace {
 
 std::string dim_text(const Dim& dim) {
-  return dim.is_symbol() ? std::string(formats::symbol_name(dim.symbol)) : std::to_string(dim.value);
+  return dim.is_symbol() ? std::string(formats::symbol_name(dim.symbol))
+                         : std::to_string(dim.value);
 }
 
 std::string_view order_name(WordOrder order) {
   switch (order) {
-    case WordOrder::kRows: return "rows";
-    case WordOrder::kColumns: return "columns";
-    case WordOrder::kAwq: return "awq";
+    case WordOrder::kRows:
+      return "rows";
+    case WordOrder::kColumns:
+      return "columns";
+    case WordOrder::kAwq:
+      return "awq";
   }
   return "";
 }
 
 std::string value_text(const AttrValue& value) {
   switch (value.index()) {
-    case 0: return std::to_string(std::get<int64_t>(value));
-    case 1: return python_float(std::get<double>(value));
+    case 0:
+      return std::to_string(std::get<int64_t>(value));
+    case 1:
+      return python_float(std::get<double>(value));
     case 2: {
       std::vector<std::string> parts;
-      for (const int64_t i : std::get<std::vector<int64_t>>(value)) parts.push_back(std::to_string(i));
+      for (const int64_t i : std::get<std::vector<int64_t>>(value))
+        parts.push_back(std::to_string(i));
       return "[" + join(parts, ", ") + "]";
     }
     case 3: {
@@ -34,8 +41,10 @@ std::string value_text(const AttrValue& value) {
       for (const double d : std::get<std::vector<double>>(value)) parts.push_back(python_float(d));
       return "[" + join(parts, ", ") + "]";
     }
-    case 4: return std::string(op_name(std::get<Op>(value)));
-    default: return "\"" + std::get<std::string>(value) + "\"";
+    case 4:
+      return std::string(op_name(std::get<Op>(value)));
+    default:
+      return "\"" + std::get<std::string>(value) + "\"";
   }
 }
 
@@ -80,14 +89,17 @@ class Printer {
     return names_[static_cast<size_t>(node.operands[static_cast<size_t>(k)])];
   }
 
-  std::string attributes(const Node& node, const Attrs& attrs, const std::vector<EpilogueOp>* epilogue) const {
+  std::string attributes(const Node& node, const Attrs& attrs,
+                         const std::vector<EpilogueOp>* epilogue) const {
     std::vector<std::string> parts;
-    for (const auto& [attr, value] : attrs.entries()) parts.push_back(cat(attr_name(attr), " = ", value_text(value)));
+    for (const auto& [attr, value] : attrs.entries())
+      parts.push_back(cat(attr_name(attr), " = ", value_text(value)));
     if (epilogue != nullptr && !epilogue->empty()) {
       std::vector<std::string> ops;
       for (const EpilogueOp& e : *epilogue) {
         std::string text(op_name(e.op));
-        for (size_t k = 0; k < e.operands.size(); ++k) text += cat(k == 0 ? " " : ", ", operand(node, e.operands[k]));
+        for (size_t k = 0; k < e.operands.size(); ++k)
+          text += cat(k == 0 ? " " : ", ", operand(node, e.operands[k]));
         ops.push_back(text + attributes(node, e.attrs, nullptr));
       }
       parts.push_back("epilogue = [" + join(ops, ", ") + "]");
@@ -98,9 +110,15 @@ class Printer {
   static std::string parameter(const Node& node) {
     std::string text;
     switch (node.kind) {
-      case ParameterKind::kLinear: text = " linear"; break;
-      case ParameterKind::kEmbedding: text = " embedding"; break;
-      case ParameterKind::kPlain: text = " plain"; break;
+      case ParameterKind::kLinear:
+        text = " linear";
+        break;
+      case ParameterKind::kEmbedding:
+        text = " embedding";
+        break;
+      case ParameterKind::kPlain:
+        text = " plain";
+        break;
     }
     for (const StoredTensor& t : node.stored) {
       std::vector<std::string> dims;
@@ -114,10 +132,13 @@ class Printer {
     const CacheGroup& g = graph_.cache[i];
     std::vector<std::string> layers;
     for (const int64_t layer : g.layers) layers.push_back(std::to_string(layer));
-    std::string text = cat("cache @", i, " {kind = ", g.kind == CacheGroup::Kind::kFull ? "full" : "window");
-    if (g.kind == CacheGroup::Kind::kWindow) text += cat(", window = ", g.window, ", sink = ", g.sink);
-    return text + cat(", kv_heads = ", g.kv_heads, ", head_dim = ", g.head_dim, ", dtype = ",
-                      dtype_short_name(g.dtype), ", layers = [", join(layers, ", "), "]}");
+    std::string text =
+        cat("cache @", i, " {kind = ", g.kind == CacheGroup::Kind::kFull ? "full" : "window");
+    if (g.kind == CacheGroup::Kind::kWindow)
+      text += cat(", window = ", g.window, ", sink = ", g.sink);
+    return text + cat(", kv_heads = ", g.kv_heads, ", head_dim = ", g.head_dim,
+                      ", dtype = ", dtype_short_name(g.dtype), ", layers = [", join(layers, ", "),
+                      "]}");
   }
 
   const Graph& graph_;
@@ -132,13 +153,14 @@ std::string to_text(const Type& type) {
   const std::string shape = "[" + join(dims, ", ") + "]";
   if (type.layout) {
     const BitLayout& l = *type.layout;
-    return cat("q", l.bits, shape, " {group = ", l.group_size, ", scale = ", dtype_short_name(l.scale),
+    return cat("q", l.bits, shape, " {group = ", l.group_size,
+               ", scale = ", dtype_short_name(l.scale),
                l.order == WordOrder::kRows ? "" : cat(", order = ", order_name(l.order)),
                l.stored_zeros ? ", zeros = stored" : "", "}");
   }
   if (type.grouped) {
-    return cat(dtype_short_name(type.dtype), shape, " {group = ", type.grouped->group_size, ", bits = ",
-               type.grouped->bits, "}");
+    return cat(dtype_short_name(type.dtype), shape, " {group = ", type.grouped->group_size,
+               ", bits = ", type.grouped->bits, "}");
   }
   return cat(dtype_short_name(type.dtype), shape);
 }

@@ -17,35 +17,60 @@ bool is_value(const Expr& a, int64_t value) {
 // Wraps an integer into the range of its dtype.
 int64_t wrap(DType dtype, int64_t value) {
   switch (dtype) {
-    case DType::kI8: return static_cast<int8_t>(value);
-    case DType::kU8: return static_cast<uint8_t>(value);
-    case DType::kI16: return static_cast<int16_t>(value);
-    case DType::kU16: return static_cast<uint16_t>(value);
-    case DType::kI32: return static_cast<int32_t>(value);
-    case DType::kU32: return static_cast<uint32_t>(value);
-    case DType::kBool: return value & 1;
-    default: return value;
+    case DType::kI8:
+      return static_cast<int8_t>(value);
+    case DType::kU8:
+      return static_cast<uint8_t>(value);
+    case DType::kI16:
+      return static_cast<int16_t>(value);
+    case DType::kU16:
+      return static_cast<uint16_t>(value);
+    case DType::kI32:
+      return static_cast<int32_t>(value);
+    case DType::kU32:
+      return static_cast<uint32_t>(value);
+    case DType::kBool:
+      return value & 1;
+    default:
+      return value;
   }
 }
 
 int64_t fold_integers(ExprKind kind, int64_t a, int64_t b, bool* done) {
   *done = true;
   switch (kind) {
-    case ExprKind::kAdd: return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-    case ExprKind::kSub: return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
-    case ExprKind::kMul: return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-    case ExprKind::kDiv: if (b != 0 && b != -1) return a / b; break;  // INT64_MIN / -1 traps
-    case ExprKind::kMod: if (b != 0 && b != -1) return a % b; break;
-    case ExprKind::kAnd: return a & b;
-    case ExprKind::kOr: return a | b;
-    case ExprKind::kXor: return a ^ b;
-    case ExprKind::kMin: return a < b ? a : b;
-    case ExprKind::kMax: return a > b ? a : b;
-    case ExprKind::kEq: return a == b;
-    case ExprKind::kNe: return a != b;
-    case ExprKind::kLt: return a < b;
-    case ExprKind::kLe: return a <= b;
-    default: break;
+    case ExprKind::kAdd:
+      return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    case ExprKind::kSub:
+      return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+    case ExprKind::kMul:
+      return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    case ExprKind::kDiv:
+      if (b != 0 && b != -1) return a / b;
+      break;  // INT64_MIN / -1 traps
+    case ExprKind::kMod:
+      if (b != 0 && b != -1) return a % b;
+      break;
+    case ExprKind::kAnd:
+      return a & b;
+    case ExprKind::kOr:
+      return a | b;
+    case ExprKind::kXor:
+      return a ^ b;
+    case ExprKind::kMin:
+      return a < b ? a : b;
+    case ExprKind::kMax:
+      return a > b ? a : b;
+    case ExprKind::kEq:
+      return a == b;
+    case ExprKind::kNe:
+      return a != b;
+    case ExprKind::kLt:
+      return a < b;
+    case ExprKind::kLe:
+      return a <= b;
+    default:
+      break;
   }
   *done = false;
   return 0;
@@ -65,7 +90,9 @@ Expr unary(ExprKind kind, Expr a) {
 
 Expr constant(Type type, int64_t value) {
   MLC_IR_CHECK(!is_float(type.dtype)) << "float_constant() makes floats";
-  return make({.kind = ExprKind::kConst, .type = type, .operands = {},
+  return make({.kind = ExprKind::kConst,
+               .type = type,
+               .operands = {},
                .int_value = wrap(type.dtype, value)});
 }
 
@@ -77,9 +104,11 @@ Expr float_constant(Type type, double value) {
 
 Expr vector_constant(DType dtype, std::vector<int> values) {
   const Type type{dtype, static_cast<int>(values.size())};
-  const bool equal = std::all_of(values.begin(), values.end(), [&](int v) { return v == values[0]; });
+  const bool equal =
+      std::all_of(values.begin(), values.end(), [&](int v) { return v == values[0]; });
   if (equal) return constant(type, values[0]);
-  return make({.kind = ExprKind::kVector, .type = type, .operands = {}, .indices = std::move(values)});
+  return make(
+      {.kind = ExprKind::kVector, .type = type, .operands = {}, .indices = std::move(values)});
 }
 
 VarRef make_var(std::string name, Type type) {
@@ -101,9 +130,9 @@ int64_t constant_value(const Expr& a) {
 Expr binary(ExprKind kind, Expr a, Expr b) {
   if (a->type.lanes == 1 && b->type.lanes > 1) a = broadcast(a, b->type.lanes);
   if (b->type.lanes == 1 && a->type.lanes > 1) b = broadcast(b, a->type.lanes);
-  MLC_IR_CHECK(a->type == b->type) << expr_name(kind) << " of " << dtype_short_name(a->type.dtype)
-                                << "x" << a->type.lanes << " and "
-                                << dtype_short_name(b->type.dtype) << "x" << b->type.lanes;
+  MLC_IR_CHECK(a->type == b->type)
+      << expr_name(kind) << " of " << dtype_short_name(a->type.dtype) << "x" << a->type.lanes
+      << " and " << dtype_short_name(b->type.dtype) << "x" << b->type.lanes;
   const Type type = is_comparison(kind) ? a->type.with_dtype(DType::kBool) : a->type;
   if (!is_float(a->type.dtype)) {
     if (is_constant(a) && is_constant(b)) {
@@ -155,14 +184,34 @@ Expr operator/(Expr a, Expr b) { return binary(ExprKind::kDiv, std::move(a), std
 Expr operator%(Expr a, Expr b) { return binary(ExprKind::kMod, std::move(a), std::move(b)); }
 Expr operator&(Expr a, Expr b) { return binary(ExprKind::kAnd, std::move(a), std::move(b)); }
 Expr operator|(Expr a, Expr b) { return binary(ExprKind::kOr, std::move(a), std::move(b)); }
-Expr operator+(Expr a, int64_t b) { const Type t = a->type; return std::move(a) + constant(t, b); }
-Expr operator-(Expr a, int64_t b) { const Type t = a->type; return std::move(a) - constant(t, b); }
-Expr operator*(Expr a, int64_t b) { const Type t = a->type; return std::move(a) * constant(t, b); }
-Expr operator/(Expr a, int64_t b) { const Type t = a->type; return std::move(a) / constant(t, b); }
-Expr operator%(Expr a, int64_t b) { const Type t = a->type; return std::move(a) % constant(t, b); }
-Expr operator&(Expr a, int64_t b) { const Type t = a->type; return std::move(a) & constant(t, b); }
+Expr operator+(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) + constant(t, b);
+}
+Expr operator-(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) - constant(t, b);
+}
+Expr operator*(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) * constant(t, b);
+}
+Expr operator/(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) / constant(t, b);
+}
+Expr operator%(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) % constant(t, b);
+}
+Expr operator&(Expr a, int64_t b) {
+  const Type t = a->type;
+  return std::move(a) & constant(t, b);
+}
 Expr shift_left(Expr a, Expr bits) { return binary(ExprKind::kShl, std::move(a), std::move(bits)); }
-Expr shift_right(Expr a, Expr bits) { return binary(ExprKind::kShr, std::move(a), std::move(bits)); }
+Expr shift_right(Expr a, Expr bits) {
+  return binary(ExprKind::kShr, std::move(a), std::move(bits));
+}
 Expr less(Expr a, Expr b) { return binary(ExprKind::kLt, std::move(a), std::move(b)); }
 Expr less_equal(Expr a, Expr b) { return binary(ExprKind::kLe, std::move(a), std::move(b)); }
 Expr equal(Expr a, Expr b) { return binary(ExprKind::kEq, std::move(a), std::move(b)); }
@@ -188,9 +237,11 @@ Expr fma(Expr a, Expr b, Expr c) {
   for (Expr* e : {&a, &b, &c}) {
     if ((*e)->type.lanes == 1 && lanes > 1) *e = broadcast(*e, lanes);
   }
-  MLC_IR_CHECK(a->type == b->type && a->type == c->type && is_float(a->type.dtype)) << "fma of unequal types";
+  MLC_IR_CHECK(a->type == b->type && a->type == c->type && is_float(a->type.dtype))
+      << "fma of unequal types";
   const Type type = a->type;
-  return make({.kind = ExprKind::kFma, .type = type,
+  return make({.kind = ExprKind::kFma,
+               .type = type,
                .operands = {std::move(a), std::move(b), std::move(c)}});
 }
 
@@ -199,26 +250,29 @@ Expr select(Expr condition, Expr a, Expr b) {
   for (Expr* e : {&condition, &a, &b}) {
     if ((*e)->type.lanes == 1 && lanes > 1) *e = broadcast(*e, lanes);
   }
-  MLC_IR_CHECK(condition->type.dtype == DType::kBool && a->type == b->type) << "select of unequal types";
+  MLC_IR_CHECK(condition->type.dtype == DType::kBool && a->type == b->type)
+      << "select of unequal types";
   if (is_constant(condition)) return condition->int_value ? a : b;
   const Type type = a->type;
-  return make({.kind = ExprKind::kSelect, .type = type,
+  return make({.kind = ExprKind::kSelect,
+               .type = type,
                .operands = {std::move(condition), std::move(a), std::move(b)}});
 }
 
 Expr dot4(Expr acc, Expr a, Expr b) {
   MLC_IR_CHECK(acc->type.dtype == DType::kI32 && a->type.dtype == DType::kU8 &&
-            b->type.dtype == DType::kI8 && a->type.lanes == 4 * acc->type.lanes &&
-            b->type.lanes == a->type.lanes)
+               b->type.dtype == DType::kI8 && a->type.lanes == 4 * acc->type.lanes &&
+               b->type.lanes == a->type.lanes)
       << "dot4(i32, u8, i8)";
   const Type type = acc->type;
-  return make({.kind = ExprKind::kDot4, .type = type,
+  return make({.kind = ExprKind::kDot4,
+               .type = type,
                .operands = {std::move(acc), std::move(a), std::move(b)}});
 }
 
 Expr dot2(Expr a, Expr b) {
   MLC_IR_CHECK(a->type.dtype == DType::kU8 && b->type.dtype == DType::kI8 &&
-            a->type.lanes == b->type.lanes && a->type.lanes % 2 == 0)
+               a->type.lanes == b->type.lanes && a->type.lanes % 2 == 0)
       << "dot2(u8, i8)";
   const Type type{DType::kI16, a->type.lanes / 2};
   return make({.kind = ExprKind::kDot2, .type = type, .operands = {std::move(a), std::move(b)}});
@@ -263,8 +317,8 @@ Expr ramp(Expr base, int64_t stride, int lanes) {
   MLC_IR_CHECK(base->type.lanes == 1 && !is_float(base->type.dtype)) << "ramp of a vector or float";
   if (lanes == 1) return base;
   const Type type = base->type.with_lanes(lanes);
-  return make({.kind = ExprKind::kRamp, .type = type, .operands = {std::move(base)},
-               .int_value = stride});
+  return make(
+      {.kind = ExprKind::kRamp, .type = type, .operands = {std::move(base)}, .int_value = stride});
 }
 
 Expr load(BufferRef buffer, Expr at, int lanes) {
@@ -275,11 +329,14 @@ Expr load(BufferRef buffer, Expr at, int lanes) {
     lanes = at->type.lanes;
   }
   if (buffer->element.lanes > 1) {
-    MLC_IR_CHECK(lanes == 1 || lanes == buffer->element.lanes) << "load of half a vector from " << buffer->name;
+    MLC_IR_CHECK(lanes == 1 || lanes == buffer->element.lanes)
+        << "load of half a vector from " << buffer->name;
   } else {
     type.lanes = lanes;
   }
-  return make({.kind = ExprKind::kLoad, .type = type, .operands = {std::move(at)},
+  return make({.kind = ExprKind::kLoad,
+               .type = type,
+               .operands = {std::move(at)},
                .buffer = std::move(buffer)});
 }
 
@@ -293,7 +350,9 @@ Expr shuffle(Expr a, Expr b, std::vector<int> indices) {
   }
   if (identity) return a;
   const Type type = a->type.with_lanes(static_cast<int>(indices.size()));
-  return make({.kind = ExprKind::kShuffle, .type = type, .operands = {std::move(a), std::move(b)},
+  return make({.kind = ExprKind::kShuffle,
+               .type = type,
+               .operands = {std::move(a), std::move(b)},
                .indices = std::move(indices)});
 }
 
@@ -351,7 +410,8 @@ std::string KernelBuilder::unique(std::string name) {
 }
 
 BufferRef KernelBuilder::buffer_parameter(std::string name, DType dtype, Space space) {
-  auto buffer = std::make_shared<const Buffer>(Buffer{unique(std::move(name)), {dtype, 1}, space, 0});
+  auto buffer =
+      std::make_shared<const Buffer>(Buffer{unique(std::move(name)), {dtype, 1}, space, 0});
   kernel_.parameters.push_back({buffer, nullptr});
   return buffer;
 }
@@ -384,14 +444,18 @@ Expr KernelBuilder::let(std::string name, Expr value) {
 void KernelBuilder::store(const BufferRef& buffer, Expr at, Expr value) {
   MLC_CHECK(value->type.dtype == buffer->element.dtype)
       << "store of " << dtype_short_name(value->type.dtype) << " to " << buffer->name;
-  add({.kind = StmtKind::kStore, .buffer = buffer, .value = std::move(value), .index = std::move(at)});
+  add({.kind = StmtKind::kStore,
+       .buffer = buffer,
+       .value = std::move(value),
+       .index = std::move(at)});
 }
 
 BufferRef KernelBuilder::allocate(std::string name, Type element, int64_t size, Space space) {
   auto buffer =
       std::make_shared<const Buffer>(Buffer{unique(std::move(name)), element, space, size});
   auto& scope = space == Space::kShared ? open_[block_scope_] : open_.back();
-  scope.push_back(std::make_shared<const StmtNode>(StmtNode{.kind = StmtKind::kAllocate, .buffer = buffer}));
+  scope.push_back(
+      std::make_shared<const StmtNode>(StmtNode{.kind = StmtKind::kAllocate, .buffer = buffer}));
   return buffer;
 }
 
@@ -413,8 +477,11 @@ void KernelBuilder::loop(std::string name, Expr extent, ForKind kind, const Loop
   VarRef counter = make_var(unique(std::move(name)));
   if (kind == ForKind::kGpuBlock) block_scope_ = open_.size();
   std::vector<Stmt> statements = collect([&] { body(var(counter)); });
-  add({.kind = StmtKind::kFor, .body = std::move(statements), .var = counter,
-       .extent = std::move(extent), .for_kind = kind});
+  add({.kind = StmtKind::kFor,
+       .body = std::move(statements),
+       .var = counter,
+       .extent = std::move(extent),
+       .for_kind = kind});
 }
 
 void KernelBuilder::serial(std::string name, Expr extent, const LoopBody& body) {
@@ -444,8 +511,10 @@ void KernelBuilder::if_then(Expr condition, const Body& then, const Body& otherw
     add({.kind = StmtKind::kBlock, .body = std::move(taken)});
     return;
   }
-  add({.kind = StmtKind::kIf, .body = std::move(then_statements),
-       .otherwise = std::move(otherwise_statements), .value = std::move(condition)});
+  add({.kind = StmtKind::kIf,
+       .body = std::move(then_statements),
+       .otherwise = std::move(otherwise_statements),
+       .value = std::move(condition)});
 }
 
 Kernel KernelBuilder::finish() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How kernels are written in C++: functions that make expressions (with the obvious folding of constants) and a
-// KernelBuilder that collects statements. Scalars are broadcast where the other operand is a vector.
+// How kernels are written in C++: functions that make expressions (with the obvious folding of
+// constants) and a KernelBuilder that collects statements. Scalars are broadcast where the other
+// operand is a vector.
 #pragma once
 
 #include <functional>
@@ -12,7 +13,8 @@
 
 namespace mlc::kernel {
 
-// Leaves. The first takes integers and bools, the second floats; lanes > 1 gives a broadcast constant.
+// Leaves. The first takes integers and bools, the second floats; lanes > 1 gives a broadcast
+// constant.
 Expr constant(Type type, int64_t value);
 Expr float_constant(Type type, double value);
 inline Expr index(int64_t value) { return constant({DType::kI64, 1}, value); }

@@ -48,7 +48,8 @@ class Lanes {
   std::vector<uint64_t> many_;
 };
 
-// A value: the bits of each lane, zero-extended; integers are kept sign- or zero-extended to 64 bits.
+// A value: the bits of each lane, zero-extended; integers are kept sign- or zero-extended to 64
+// bits.
 struct Value {
   Type type;
   Lanes lanes;
@@ -61,14 +62,22 @@ uint64_t of_f64(double value) { return std::bit_cast<uint64_t>(value); }
 
 uint64_t of_int(DType dtype, int64_t value) {
   switch (dtype) {
-    case DType::kI8: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(value)));
-    case DType::kU8: return static_cast<uint8_t>(value);
-    case DType::kI16: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int16_t>(value)));
-    case DType::kU16: return static_cast<uint16_t>(value);
-    case DType::kI32: return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(value)));
-    case DType::kU32: return static_cast<uint32_t>(value);
-    case DType::kBool: return value & 1;
-    default: return static_cast<uint64_t>(value);
+    case DType::kI8:
+      return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int8_t>(value)));
+    case DType::kU8:
+      return static_cast<uint8_t>(value);
+    case DType::kI16:
+      return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int16_t>(value)));
+    case DType::kU16:
+      return static_cast<uint16_t>(value);
+    case DType::kI32:
+      return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(value)));
+    case DType::kU32:
+      return static_cast<uint32_t>(value);
+    case DType::kBool:
+      return value & 1;
+    default:
+      return static_cast<uint64_t>(value);
   }
 }
 
@@ -79,12 +88,17 @@ bool is_unsigned(DType dtype) {
 
 double to_double(DType dtype, uint64_t bits) {
   switch (dtype) {
-    case DType::kF32: return as_f32(bits);
-    case DType::kF64: return as_f64(bits);
-    case DType::kF16: return f16_to_f32(static_cast<uint16_t>(bits));
-    case DType::kBF16: return bf16_to_f32(static_cast<uint16_t>(bits));
-    default: return is_unsigned(dtype) ? static_cast<double>(bits)
-                                       : static_cast<double>(static_cast<int64_t>(bits));
+    case DType::kF32:
+      return as_f32(bits);
+    case DType::kF64:
+      return as_f64(bits);
+    case DType::kF16:
+      return f16_to_f32(static_cast<uint16_t>(bits));
+    case DType::kBF16:
+      return bf16_to_f32(static_cast<uint16_t>(bits));
+    default:
+      return is_unsigned(dtype) ? static_cast<double>(bits)
+                                : static_cast<double>(static_cast<int64_t>(bits));
   }
 }
 
@@ -94,9 +108,12 @@ uint64_t convert(DType from, DType to, uint64_t bits) {
       if (is_float(from)) return of_f32(static_cast<float>(to_double(from, bits)));
       return of_f32(is_unsigned(from) ? static_cast<float>(bits)
                                       : static_cast<float>(static_cast<int64_t>(bits)));
-    case DType::kF64: return of_f64(to_double(from, bits));
-    case DType::kF16: return f32_to_f16(static_cast<float>(to_double(from, bits)));
-    case DType::kBF16: return f32_to_bf16(static_cast<float>(to_double(from, bits)));
+    case DType::kF64:
+      return of_f64(to_double(from, bits));
+    case DType::kF16:
+      return f32_to_f16(static_cast<float>(to_double(from, bits)));
+    case DType::kBF16:
+      return f32_to_bf16(static_cast<float>(to_double(from, bits)));
     default:
       if (is_float(from)) {
         const double value = to_double(from, bits);
@@ -153,7 +170,8 @@ class Interpreter {
   using Owned = std::vector<std::vector<std::byte>>;
 
   void allocate(const Buffer& b, Owned& owned) {
-    owned.emplace_back(static_cast<size_t>(b.size * b.element.lanes * dtype_bytes(b.element.dtype)), std::byte{0xa5});
+    owned.emplace_back(static_cast<size_t>(b.size * b.element.lanes * dtype_bytes(b.element.dtype)),
+                       std::byte{0xa5});
     frame_.memory[&b] = owned.back();
   }
 
@@ -180,7 +198,8 @@ class Interpreter {
         const Value value = eval(s.value);
         const Value at = eval(s.index);
         for (int lane = 0; lane < value.type.lanes; ++lane) {
-          write(*s.buffer, element_index(*s.buffer, at, lane), value.lanes[static_cast<size_t>(lane)]);
+          write(*s.buffer, element_index(*s.buffer, at, lane),
+                value.lanes[static_cast<size_t>(lane)]);
         }
         break;
       }
@@ -211,11 +230,16 @@ class Interpreter {
     }
   }
 
-  static bool is_tasks(ForKind kind) { return kind == ForKind::kParallel || kind == ForKind::kGpuBlock; }
-  void set_index(const VarRef& var, int64_t value) { frame_.vars[var.get()] = {Type{}, {static_cast<uint64_t>(value)}}; }
+  static bool is_tasks(ForKind kind) {
+    return kind == ForKind::kParallel || kind == ForKind::kGpuBlock;
+  }
+  void set_index(const VarRef& var, int64_t value) {
+    frame_.vars[var.get()] = {Type{}, {static_cast<uint64_t>(value)}};
+  }
 
-  // All threads of a GPU block. Each has its own names and private buffers; statements without a barrier are run by one
-  // thread after the other, those around a barrier are opened, so that all threads reach it before one goes on.
+  // All threads of a GPU block. Each has its own names and private buffers; statements without a
+  // barrier are run by one thread after the other, those around a barrier are opened, so that all
+  // threads reach it before one goes on.
   void threads(const StmtNode& loop, int64_t count) {
     threads_.assign(static_cast<size_t>(count), frame_);
     int64_t number = 0;
@@ -238,7 +262,8 @@ class Interpreter {
   }
 
   static bool has_barrier(const Stmt& s) {
-    return s->kind == StmtKind::kBarrier || std::any_of(s->body.begin(), s->body.end(), has_barrier) ||
+    return s->kind == StmtKind::kBarrier ||
+           std::any_of(s->body.begin(), s->body.end(), has_barrier) ||
            std::any_of(s->otherwise.begin(), s->otherwise.end(), has_barrier);
   }
 
@@ -271,7 +296,9 @@ class Interpreter {
     for_threads([&] {
       const auto mine = static_cast<int64_t>(eval(e).lanes[0]);
       if (thread_ == 0) value = mine;
-      if (mine != value) throw InternalError(cat("kernel @", kernel_.name, ": threads part before a barrier: ", to_text(e)));
+      if (mine != value)
+        throw InternalError(
+            cat("kernel @", kernel_.name, ": threads part before a barrier: ", to_text(e)));
     });
     return value;
   }
@@ -289,8 +316,9 @@ class Interpreter {
     Accesses& seen = accesses_[&buffer][element];
     const auto by_another = [&](int64_t who) { return who != kNobody && who != thread_; };
     if (by_another(seen.writer) || (writes && by_another(seen.reader))) {
-      throw InternalError(cat("kernel @", kernel_.name, ": thread ", thread_, writes ? " writes" : " reads", " element ", element,
-                              " of %", buffer.name, " without a barrier after another thread's access"));
+      throw InternalError(cat("kernel @", kernel_.name, ": thread ", thread_,
+                              writes ? " writes" : " reads", " element ", element, " of %",
+                              buffer.name, " without a barrier after another thread's access"));
     }
     (writes ? seen.writer : seen.reader) = writes || !by_another(seen.reader) ? thread_ : kSeveral;
   }
@@ -331,31 +359,51 @@ class Interpreter {
       const float x = as_f32(a);
       const float y = as_f32(b);
       switch (kind) {
-        case ExprKind::kAdd: return of_f32(x + y);
-        case ExprKind::kSub: return of_f32(x - y);
-        case ExprKind::kMul: return of_f32(x * y);
-        case ExprKind::kDiv: return of_f32(x / y);
-        case ExprKind::kMin: return x < y ? a : b;
-        case ExprKind::kMax: return x > y ? a : b;
-        case ExprKind::kEq: return x == y;
-        case ExprKind::kNe: return x != y;
-        case ExprKind::kLt: return x < y;
-        case ExprKind::kLe: return x <= y;
-        default: break;
+        case ExprKind::kAdd:
+          return of_f32(x + y);
+        case ExprKind::kSub:
+          return of_f32(x - y);
+        case ExprKind::kMul:
+          return of_f32(x * y);
+        case ExprKind::kDiv:
+          return of_f32(x / y);
+        case ExprKind::kMin:
+          return x < y ? a : b;
+        case ExprKind::kMax:
+          return x > y ? a : b;
+        case ExprKind::kEq:
+          return x == y;
+        case ExprKind::kNe:
+          return x != y;
+        case ExprKind::kLt:
+          return x < y;
+        case ExprKind::kLe:
+          return x <= y;
+        default:
+          break;
       }
     } else if (dtype == DType::kF64) {
       const double x = as_f64(a);
       const double y = as_f64(b);
       switch (kind) {
-        case ExprKind::kAdd: return of_f64(x + y);
-        case ExprKind::kSub: return of_f64(x - y);
-        case ExprKind::kMul: return of_f64(x * y);
-        case ExprKind::kDiv: return of_f64(x / y);
-        case ExprKind::kMin: return x < y ? a : b;
-        case ExprKind::kMax: return x > y ? a : b;
-        case ExprKind::kLt: return x < y;
-        case ExprKind::kLe: return x <= y;
-        default: break;
+        case ExprKind::kAdd:
+          return of_f64(x + y);
+        case ExprKind::kSub:
+          return of_f64(x - y);
+        case ExprKind::kMul:
+          return of_f64(x * y);
+        case ExprKind::kDiv:
+          return of_f64(x / y);
+        case ExprKind::kMin:
+          return x < y ? a : b;
+        case ExprKind::kMax:
+          return x > y ? a : b;
+        case ExprKind::kLt:
+          return x < y;
+        case ExprKind::kLe:
+          return x <= y;
+        default:
+          break;
       }
     } else {
       const auto x = static_cast<int64_t>(a);
@@ -363,20 +411,28 @@ class Interpreter {
       const bool below = is_unsigned(dtype) ? a < b : x < y;
       const int64_t width = 8 * dtype_bytes(dtype);
       switch (kind) {
-        case ExprKind::kAdd: return of_int(dtype, static_cast<int64_t>(a + b));
-        case ExprKind::kSub: return of_int(dtype, static_cast<int64_t>(a - b));
-        case ExprKind::kMul: return of_int(dtype, static_cast<int64_t>(a * b));
+        case ExprKind::kAdd:
+          return of_int(dtype, static_cast<int64_t>(a + b));
+        case ExprKind::kSub:
+          return of_int(dtype, static_cast<int64_t>(a - b));
+        case ExprKind::kMul:
+          return of_int(dtype, static_cast<int64_t>(a * b));
         case ExprKind::kDiv:
         case ExprKind::kMod: {
           if (b == 0) throw InternalError(cat("kernel @", kernel_.name, ": division by zero"));
           const bool divides = kind == ExprKind::kDiv;
           if (is_unsigned(dtype)) return divides ? a / b : a % b;
-          if (y == -1) return of_int(dtype, divides ? static_cast<int64_t>(-a) : 0);  // x / y traps for the smallest x
+          if (y == -1)
+            return of_int(
+                dtype, divides ? static_cast<int64_t>(-a) : 0);  // x / y traps for the smallest x
           return of_int(dtype, divides ? x / y : x % y);
         }
-        case ExprKind::kAnd: return a & b;
-        case ExprKind::kOr: return a | b;
-        case ExprKind::kXor: return a ^ b;
+        case ExprKind::kAnd:
+          return a & b;
+        case ExprKind::kOr:
+          return a | b;
+        case ExprKind::kXor:
+          return a ^ b;
         case ExprKind::kShl:
         case ExprKind::kShr:
           if (b >= static_cast<uint64_t>(width)) {
@@ -384,17 +440,24 @@ class Interpreter {
           }
           if (kind == ExprKind::kShl) return of_int(dtype, static_cast<int64_t>(a << b));
           return is_unsigned(dtype) ? a >> b : static_cast<uint64_t>(x >> b);
-        case ExprKind::kEq: return a == b;
-        case ExprKind::kNe: return a != b;
-        case ExprKind::kLt: return below;
-        case ExprKind::kLe: return below || a == b;
-        case ExprKind::kMin: return below ? a : b;
-        case ExprKind::kMax: return !below && a != b ? a : b;
-        default: break;
+        case ExprKind::kEq:
+          return a == b;
+        case ExprKind::kNe:
+          return a != b;
+        case ExprKind::kLt:
+          return below;
+        case ExprKind::kLe:
+          return below || a == b;
+        case ExprKind::kMin:
+          return below ? a : b;
+        case ExprKind::kMax:
+          return !below && a != b ? a : b;
+        default:
+          break;
       }
     }
-    throw InternalError(cat("kernel @", kernel_.name, ": ", expr_name(kind), " of ",
-                            dtype_short_name(dtype)));
+    throw InternalError(
+        cat("kernel @", kernel_.name, ": ", expr_name(kind), " of ", dtype_short_name(dtype)));
   }
 
   uint64_t unary(ExprKind kind, DType dtype, uint64_t a) {
@@ -405,16 +468,26 @@ class Interpreter {
     }
     const float x = as_f32(a);
     switch (kind) {
-      case ExprKind::kSqrt: return of_f32(std::sqrt(x));
-      case ExprKind::kRound: return of_f32(std::nearbyint(x));
-      case ExprKind::kExp: return of_f32(static_cast<float>(std::exp(static_cast<double>(x))));
-      case ExprKind::kExp2: return of_f32(static_cast<float>(std::exp2(static_cast<double>(x))));
-      case ExprKind::kLog2: return of_f32(static_cast<float>(std::log2(static_cast<double>(x))));
-      case ExprKind::kTanh: return of_f32(static_cast<float>(std::tanh(static_cast<double>(x))));
-      case ExprKind::kErf: return of_f32(static_cast<float>(std::erf(static_cast<double>(x))));
-      case ExprKind::kSin: return of_f32(static_cast<float>(std::sin(static_cast<double>(x))));
-      case ExprKind::kCos: return of_f32(static_cast<float>(std::cos(static_cast<double>(x))));
-      default: break;
+      case ExprKind::kSqrt:
+        return of_f32(std::sqrt(x));
+      case ExprKind::kRound:
+        return of_f32(std::nearbyint(x));
+      case ExprKind::kExp:
+        return of_f32(static_cast<float>(std::exp(static_cast<double>(x))));
+      case ExprKind::kExp2:
+        return of_f32(static_cast<float>(std::exp2(static_cast<double>(x))));
+      case ExprKind::kLog2:
+        return of_f32(static_cast<float>(std::log2(static_cast<double>(x))));
+      case ExprKind::kTanh:
+        return of_f32(static_cast<float>(std::tanh(static_cast<double>(x))));
+      case ExprKind::kErf:
+        return of_f32(static_cast<float>(std::erf(static_cast<double>(x))));
+      case ExprKind::kSin:
+        return of_f32(static_cast<float>(std::sin(static_cast<double>(x))));
+      case ExprKind::kCos:
+        return of_f32(static_cast<float>(std::cos(static_cast<double>(x))));
+      default:
+        break;
     }
     throw InternalError(cat("kernel @", kernel_.name, ": ", expr_name(kind)));
   }
@@ -432,7 +505,8 @@ class Interpreter {
     for (size_t i = 0; i < bytes.size(); i += to) {
       uint64_t bits = 0;
       std::memcpy(&bits, bytes.data() + i, to);
-      result.lanes.push_back(is_float(type.dtype) ? bits : of_int(type.dtype, static_cast<int64_t>(bits)));
+      result.lanes.push_back(is_float(type.dtype) ? bits
+                                                  : of_int(type.dtype, static_cast<int64_t>(bits)));
     }
     return result;
   }
@@ -453,7 +527,8 @@ class Interpreter {
     const DType dtype = node.operands.empty() ? node.type.dtype : operands[0].type.dtype;
     if (expr_group(node.kind) == ExprGroup::kInfix || node.kind == ExprKind::kMin ||
         node.kind == ExprKind::kMax) {
-      return for_lanes([&](int i) { return binary(node.kind, dtype, lane_of(0, i), lane_of(1, i)); });
+      return for_lanes(
+          [&](int i) { return binary(node.kind, dtype, lane_of(0, i), lane_of(1, i)); });
     }
     switch (node.kind) {
       case ExprKind::kConst:
@@ -465,26 +540,31 @@ class Interpreter {
                      : of_int(node.type.dtype, node.int_value);
         });
       case ExprKind::kVector:
-        return for_lanes([&](int i) { return of_int(node.type.dtype, node.indices[static_cast<size_t>(i)]); });
+        return for_lanes(
+            [&](int i) { return of_int(node.type.dtype, node.indices[static_cast<size_t>(i)]); });
       case ExprKind::kFma:
         return for_lanes([&](int i) {
           if (dtype == DType::kF64) {
-            return of_f64(std::fma(as_f64(lane_of(0, i)), as_f64(lane_of(1, i)), as_f64(lane_of(2, i))));
+            return of_f64(
+                std::fma(as_f64(lane_of(0, i)), as_f64(lane_of(1, i)), as_f64(lane_of(2, i))));
           }
-          return of_f32(std::fma(as_f32(lane_of(0, i)), as_f32(lane_of(1, i)), as_f32(lane_of(2, i))));
+          return of_f32(
+              std::fma(as_f32(lane_of(0, i)), as_f32(lane_of(1, i)), as_f32(lane_of(2, i))));
         });
       case ExprKind::kSelect:
         return for_lanes([&](int i) { return lane_of(0, i) ? lane_of(1, i) : lane_of(2, i); });
       case ExprKind::kDot4:
         return for_lanes([&](int i) {
           auto sum = static_cast<int64_t>(lane_of(0, i));
-          for (int k = 4 * i; k < 4 * i + 4; ++k) sum += small(lane_of(1, k)) * static_cast<int64_t>(lane_of(2, k));
+          for (int k = 4 * i; k < 4 * i + 4; ++k)
+            sum += small(lane_of(1, k)) * static_cast<int64_t>(lane_of(2, k));
           return of_int(DType::kI32, sum);
         });
       case ExprKind::kDot2:
         return for_lanes([&](int i) {
           int64_t sum = 0;
-          for (int k = 2 * i; k < 2 * i + 2; ++k) sum += small(lane_of(0, k)) * static_cast<int64_t>(lane_of(1, k));
+          for (int k = 2 * i; k < 2 * i + 2; ++k)
+            sum += small(lane_of(0, k)) * static_cast<int64_t>(lane_of(1, k));
           return of_int(DType::kI16, sum);
         });
       case ExprKind::kPairSum:
@@ -503,7 +583,8 @@ class Interpreter {
           return of_int(dtype, static_cast<int64_t>(lane_of(0, 0)) + i * node.int_value);
         });
       case ExprKind::kLoad:
-        return for_lanes([&](int i) { return read(*node.buffer, element_index(*node.buffer, operands[0], i)); });
+        return for_lanes(
+            [&](int i) { return read(*node.buffer, element_index(*node.buffer, operands[0], i)); });
       case ExprKind::kShuffle:
         return for_lanes([&](int i) {
           const int source = node.indices[static_cast<size_t>(i)];
@@ -515,7 +596,8 @@ class Interpreter {
     }
   }
 
-  // An unsigned operand of a dot product: within the seven bits that every instruction set multiplies exactly.
+  // An unsigned operand of a dot product: within the seven bits that every instruction set
+  // multiplies exactly.
   int64_t small(uint64_t value) {
     if (value > 127) throw InternalError(cat("kernel @", kernel_.name, ": dot product of ", value));
     return static_cast<int64_t>(value);
@@ -536,7 +618,8 @@ class Interpreter {
 
 }  // namespace
 
-void interpret(const Kernel& kernel, const std::vector<Argument>& arguments, int64_t begin, int64_t end) {
+void interpret(const Kernel& kernel, const std::vector<Argument>& arguments, int64_t begin,
+               int64_t end) {
   Interpreter(kernel, arguments).run(begin, end);
 }
 

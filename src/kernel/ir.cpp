@@ -18,8 +18,8 @@ constexpr ExprInfo kExprs[] = {
 #undef KERNEL_EXPR
 };
 
-// Bytes of the large local buffers of a list of statements: those of one scope add up, scopes that follow each
-// other share.
+// Bytes of the large local buffers of a list of statements: those of one scope add up, scopes that
+// follow each other share.
 int64_t scratch_of(const std::vector<Stmt>& statements) {
   int64_t own = 0;
   int64_t nested = 0;
@@ -42,26 +42,40 @@ bool is_math_call(ExprKind kind) { return kind >= ExprKind::kExp && kind <= Expr
 
 std::string_view space_name(Space space) {
   switch (space) {
-    case Space::kArena: return "arena";
-    case Space::kWeight: return "weight";
-    case Space::kConstant: return "constant";
-    case Space::kCache: return "cache";
-    case Space::kInput: return "input";
-    case Space::kRegister: return "register";
-    case Space::kLocal: return "local";
-    case Space::kShared: return "shared";
+    case Space::kArena:
+      return "arena";
+    case Space::kWeight:
+      return "weight";
+    case Space::kConstant:
+      return "constant";
+    case Space::kCache:
+      return "cache";
+    case Space::kInput:
+      return "input";
+    case Space::kRegister:
+      return "register";
+    case Space::kLocal:
+      return "local";
+    case Space::kShared:
+      return "shared";
   }
   return "";
 }
 
 std::string_view for_kind_name(ForKind kind) {
   switch (kind) {
-    case ForKind::kSerial: return "for";
-    case ForKind::kUnrolled: return "unrolled";
-    case ForKind::kVectorized: return "vectorized";
-    case ForKind::kParallel: return "parallel";
-    case ForKind::kGpuBlock: return "gpu_block";
-    case ForKind::kGpuThread: return "gpu_thread";
+    case ForKind::kSerial:
+      return "for";
+    case ForKind::kUnrolled:
+      return "unrolled";
+    case ForKind::kVectorized:
+      return "vectorized";
+    case ForKind::kParallel:
+      return "parallel";
+    case ForKind::kGpuBlock:
+      return "gpu_block";
+    case ForKind::kGpuThread:
+      return "gpu_thread";
   }
   return "";
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel IR: loop nests over typed buffers with vector expressions. docs/ir.md gives the meaning of each
-// expression and statement in words. Trees are immutable and shared; build them with kernel/builder.h.
+// Kernel IR: loop nests over typed buffers with vector expressions. docs/ir.md gives the meaning of
+// each expression and statement in words. Trees are immutable and shared; build them with
+// kernel/builder.h.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace mlc::kernel {
 
-// A vector of `lanes` elements; one lane is a scalar. kBool is the type of comparisons. Indexes are i64.
+// A vector of `lanes` elements; one lane is a scalar. kBool is the type of comparisons. Indexes are
+// i64.
 struct Type {
   DType dtype = DType::kI64;
   int lanes = 1;
@@ -43,7 +45,8 @@ struct Var {
 };
 using VarRef = std::shared_ptr<const Var>;
 
-// Where the elements of a buffer live. The first group is bound by the plan, the second allocated by the kernel.
+// Where the elements of a buffer live. The first group is bound by the plan, the second allocated
+// by the kernel.
 enum class Space : uint8_t {
   kArena,     // activations: one read-write binding, of which this is a view
   kWeight,    // a stored tensor, read only, without alignment
@@ -51,7 +54,8 @@ enum class Space : uint8_t {
   kCache,     // KV pages of a layer
   kInput,     // tables that the runtime writes for each step, read only
   kRegister,  // vector elements that live in registers: every index is a constant after unrolling
-  kLocal,     // private to a task (CPU: stack or the thread's scratch; GPU: private memory of a thread)
+  kLocal,     // private to a task (CPU: stack or the thread's scratch; GPU: private memory of a
+              // thread)
   kShared,    // private to a GPU block, seen by all of its threads
 };
 std::string_view space_name(Space space);
@@ -59,7 +63,7 @@ inline bool is_parameter_space(Space space) { return space <= Space::kInput; }
 
 struct Buffer {
   std::string name;
-  Type element;      // lanes > 1 for buffers of vectors (kRegister)
+  Type element;  // lanes > 1 for buffers of vectors (kRegister)
   Space space = Space::kArena;
   int64_t size = 0;  // in elements; 0 for parameters, whose size the plan knows
 };
@@ -72,11 +76,13 @@ struct ExprNode {
   ExprKind kind;
   Type type;
   std::vector<Expr> operands = {};
-  int64_t int_value = 0;      // kConst of an integer or bool; kRamp: the stride
-  double float_value = 0;     // kConst of a float
-  VarRef var = {};            // kVar
-  BufferRef buffer = {};      // kLoad: operand 0 is the index, in elements (of vectors in vector buffers)
-  std::vector<int> indices = {};  // kShuffle: lanes of operand 0 followed by those of operand 1; kVector: the values
+  int64_t int_value = 0;   // kConst of an integer or bool; kRamp: the stride
+  double float_value = 0;  // kConst of a float
+  VarRef var = {};         // kVar
+  BufferRef buffer =
+      {};  // kLoad: operand 0 is the index, in elements (of vectors in vector buffers)
+  std::vector<int> indices =
+      {};  // kShuffle: lanes of operand 0 followed by those of operand 1; kVector: the values
 };
 
 enum class ForKind : uint8_t {
@@ -84,10 +90,10 @@ enum class ForKind : uint8_t {
   kUnrolled,    // extent is a constant; the body is repeated
   kVectorized,  // extent is a constant; the pass `vectorize` turns the body into vector code
   kParallel,    // tasks; the only one of the kernel, at its top
-  // The GPU class (docs/gpu.md) has these two in place of kParallel: blocks run in any order, the threads of a block
-  // at the same time. The extent of the threads is a constant.
-  kGpuBlock,    // a work-group; the only one of the kernel, at its top
-  kGpuThread,   // a work-item; the only one of the block, directly in it
+  // The GPU class (docs/gpu.md) has these two in place of kParallel: blocks run in any order, the
+  // threads of a block at the same time. The extent of the threads is a constant.
+  kGpuBlock,   // a work-group; the only one of the kernel, at its top
+  kGpuThread,  // a work-item; the only one of the block, directly in it
 };
 std::string_view for_kind_name(ForKind kind);
 

@@ -33,7 +33,8 @@ class Parser {
       skip_blanks();
       if (at_ < text_.size() && is_name_char(text_[at_])) {
         const Space space = parse_space(name());
-        if (!is_parameter_space(space)) fail("parameters cannot be " + std::string(space_name(space)));
+        if (!is_parameter_space(space))
+          fail("parameters cannot be " + std::string(space_name(space)));
         auto buffer = std::make_shared<const Buffer>(Buffer{parameter, element, space, 0});
         define_buffer(parameter, buffer);
         result.parameters.push_back({buffer, nullptr});
@@ -60,8 +61,8 @@ class Parser {
   }
 
   static bool is_name_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
   }
 
   void skip_blanks() {
@@ -220,7 +221,8 @@ class Parser {
       VarRef counter = make_var(bound);
       define_var(bound, counter);
       std::vector<Stmt> body = block();
-      return {.kind = StmtKind::kFor, .body = body, .var = counter, .extent = extent, .for_kind = kind};
+      return {
+          .kind = StmtKind::kFor, .body = body, .var = counter, .extent = extent, .for_kind = kind};
     }
     fail("unknown statement " + word);
   }
@@ -269,7 +271,8 @@ class Parser {
   Expr literal() {
     skip_blanks();
     const size_t begin = at_;
-    while (at_ < text_.size() && (is_name_char(text_[at_]) || text_[at_] == '-' || text_[at_] == '+')) {
+    while (at_ < text_.size() &&
+           (is_name_char(text_[at_]) || text_[at_] == '-' || text_[at_] == '+')) {
       ++at_;
     }
     const std::string_view digits = text_.substr(begin, at_ - begin);
@@ -327,8 +330,10 @@ class Parser {
 
   // The last number of load<lanes>, broadcast<lanes> and ramp<stride, lanes>.
   void check_lanes(const std::string& function, const std::vector<int>& numbers) {
-    if (numbers.empty() || (function != "load" && function != "broadcast" && function != "ramp")) return;
-    if (numbers.back() < 1 || numbers.back() > kMaxLanes) fail(cat("no number of lanes: ", numbers.back()));
+    if (numbers.empty() || (function != "load" && function != "broadcast" && function != "ramp"))
+      return;
+    if (numbers.back() < 1 || numbers.back() > kMaxLanes)
+      fail(cat("no number of lanes: ", numbers.back()));
   }
 
   Expr call(const std::string& function) {
@@ -375,10 +380,14 @@ class Parser {
         fail(cat(function, " takes ", expr_operand_count(kind), " operands"));
       }
       switch (kind) {
-        case ExprKind::kSelect: return select(list[0], list[1], list[2]);
-        case ExprKind::kDot4: return dot4(list[0], list[1], list[2]);
-        case ExprKind::kDot2: return dot2(list[0], list[1]);
-        case ExprKind::kPairSum: return pair_sum(list[0]);
+        case ExprKind::kSelect:
+          return select(list[0], list[1], list[2]);
+        case ExprKind::kDot4:
+          return dot4(list[0], list[1], list[2]);
+        case ExprKind::kDot2:
+          return dot2(list[0], list[1]);
+        case ExprKind::kPairSum:
+          return pair_sum(list[0]);
         default:
           for (const Expr& operand : list) {
             if (operand->type != list[0]->type) fail("operands of " + function + " differ in type");

@@ -21,7 +21,7 @@ class Verifier {
     for (const Parameter& p : kernel_.parameters) {
       if (p.buffer) {
         MLC_REQUIRE(is_parameter_space(p.buffer->space) && p.buffer->element.lanes == 1,
-                cat("parameter %", p.buffer->name, " has space ", space_name(p.buffer->space)));
+                    cat("parameter %", p.buffer->name, " has space ", space_name(p.buffer->space)));
         buffers_.insert(p.buffer.get());
       } else {
         vars_.insert(p.var.get());
@@ -70,11 +70,11 @@ class Verifier {
                               s.buffer->space != Space::kInput;
         MLC_REQUIRE(writable, cat("store to %", s.buffer->name, ", which is read only"));
         MLC_REQUIRE(s.value->type.dtype == s.buffer->element.dtype,
-                cat("store of ", to_text(s.value->type), " to %", s.buffer->name));
+                    cat("store of ", to_text(s.value->type), " to %", s.buffer->name));
         MLC_REQUIRE(s.index->type.lanes == 1 || s.index->type.lanes == s.value->type.lanes,
-                cat("scatter of other lanes to %", s.buffer->name));
+                    cat("scatter of other lanes to %", s.buffer->name));
         MLC_REQUIRE(s.buffer->element.lanes == 1 || s.buffer->element.lanes == s.value->type.lanes,
-                cat("store of half a vector to %", s.buffer->name));
+                    cat("store of half a vector to %", s.buffer->name));
         break;
       }
       case StmtKind::kPrefetch:
@@ -84,7 +84,8 @@ class Verifier {
         expr(s.extent);
         MLC_REQUIRE(s.extent->type == Type{}, cat("extent of %", s.var->name, " is no i64"));
         if (s.for_kind == ForKind::kParallel || s.for_kind == ForKind::kGpuBlock) {
-          MLC_REQUIRE(place == Place::kTop, cat("a ", for_kind_name(s.for_kind), " loop that is not at the top"));
+          MLC_REQUIRE(place == Place::kTop,
+                      cat("a ", for_kind_name(s.for_kind), " loop that is not at the top"));
           ++tasks_;
         }
         if (s.for_kind == ForKind::kGpuThread) {
@@ -92,15 +93,21 @@ class Verifier {
           varying_.insert(s.var.get());
           ++thread_loops_;
         }
-        MLC_REQUIRE(!gpu_ || s.for_kind != ForKind::kVectorized, "a vectorized loop in a GPU kernel");
-        const bool constant =
-            s.for_kind == ForKind::kUnrolled || s.for_kind == ForKind::kVectorized || s.for_kind == ForKind::kGpuThread;
-        MLC_REQUIRE(!constant || s.extent->kind == ExprKind::kConst,
-                cat("extent of the ", for_kind_name(s.for_kind), " %", s.var->name,
-                    " is no constant"));
+        MLC_REQUIRE(!gpu_ || s.for_kind != ForKind::kVectorized,
+                    "a vectorized loop in a GPU kernel");
+        const bool constant = s.for_kind == ForKind::kUnrolled ||
+                              s.for_kind == ForKind::kVectorized ||
+                              s.for_kind == ForKind::kGpuThread;
+        MLC_REQUIRE(
+            !constant || s.extent->kind == ExprKind::kConst,
+            cat("extent of the ", for_kind_name(s.for_kind), " %", s.var->name, " is no constant"));
         vars_.insert(s.var.get());
         if (s.for_kind == ForKind::kUnrolled) constants_.insert(s.var.get());
-        parted([&] { block(s.body, s.for_kind == ForKind::kGpuBlock ? Place::kGpuBlock : Place::kInside); }, s.extent);
+        parted(
+            [&] {
+              block(s.body, s.for_kind == ForKind::kGpuBlock ? Place::kGpuBlock : Place::kInside);
+            },
+            s.extent);
         vars_.erase(s.var.get());
         constants_.erase(s.var.get());
         break;
@@ -108,21 +115,25 @@ class Verifier {
       case StmtKind::kIf:
         expr(s.value);
         MLC_REQUIRE((s.value->type == Type{DType::kBool, 1}), "condition is no scalar bool");
-        parted([&] {
-          block(s.body, Place::kInside);
-          block(s.otherwise, Place::kInside);
-        }, s.value);
+        parted(
+            [&] {
+              block(s.body, Place::kInside);
+              block(s.otherwise, Place::kInside);
+            },
+            s.value);
         break;
       case StmtKind::kAllocate:
         MLC_REQUIRE(!is_parameter_space(s.buffer->space) && s.buffer->size > 0,
-                cat("allocate %", s.buffer->name));
+                    cat("allocate %", s.buffer->name));
         MLC_REQUIRE((s.buffer->space == Space::kShared) == (place == Place::kGpuBlock),
-                cat("%", s.buffer->name, " is allocated in a place of another space"));
-        MLC_REQUIRE(!gpu_ || s.buffer->element.lanes == 1, cat("vectors in a GPU kernel: %", s.buffer->name));
+                    cat("%", s.buffer->name, " is allocated in a place of another space"));
+        MLC_REQUIRE(!gpu_ || s.buffer->element.lanes == 1,
+                    cat("vectors in a GPU kernel: %", s.buffer->name));
         buffers_.insert(s.buffer.get());
         break;
       case StmtKind::kBarrier:
-        MLC_REQUIRE(gpu_ && place == Place::kInside, "a barrier outside of the threads of a GPU block");
+        MLC_REQUIRE(gpu_ && place == Place::kInside,
+                    "a barrier outside of the threads of a GPU block");
         MLC_REQUIRE(!parted_, "a barrier that some threads of the block may not reach");
         break;
     }
@@ -130,11 +141,12 @@ class Verifier {
 
   // Around the threads of a block stand only what all of them share.
   void outside_threads(const StmtNode& s, Place place) {
-    const bool loop = s.kind == StmtKind::kFor &&
-                      s.for_kind == (place == Place::kTop ? ForKind::kGpuBlock : ForKind::kGpuThread);
+    const bool loop =
+        s.kind == StmtKind::kFor &&
+        s.for_kind == (place == Place::kTop ? ForKind::kGpuBlock : ForKind::kGpuThread);
     const bool shared = s.kind == StmtKind::kAllocate && place == Place::kGpuBlock;
     MLC_REQUIRE(loop || shared || s.kind == StmtKind::kLet || s.kind == StmtKind::kBlock,
-            "a statement of a GPU kernel that no thread executes");
+                "a statement of a GPU kernel that no thread executes");
   }
 
   // Runs f; threads may part in it where `decision` (an extent or condition) varies between them.
@@ -149,7 +161,9 @@ class Verifier {
   // True where the value may differ between the threads of a block.
   bool varies(const Expr& e) const {
     if (e->kind == ExprKind::kVar) return varying_.count(e->var.get()) > 0;
-    if (e->kind == ExprKind::kLoad && (e->buffer->space == Space::kRegister || e->buffer->space == Space::kLocal)) return gpu_;
+    if (e->kind == ExprKind::kLoad &&
+        (e->buffer->space == Space::kRegister || e->buffer->space == Space::kLocal))
+      return gpu_;
     for (const Expr& operand : e->operands) {
       if (varies(operand)) return true;
     }
@@ -169,8 +183,9 @@ class Verifier {
     expr(index);
     MLC_REQUIRE(buffers_.count(&buffer) > 0, cat("%", buffer.name, " is used outside its scope"));
     MLC_REQUIRE(index->type.dtype == DType::kI64, cat("index of %", buffer.name, " is no i64"));
-    MLC_REQUIRE(buffer.space != Space::kRegister || constant_after_unrolling(index),
-            cat("index of the register buffer %", buffer.name, " is no constant: ", to_text(index)));
+    MLC_REQUIRE(
+        buffer.space != Space::kRegister || constant_after_unrolling(index),
+        cat("index of the register buffer %", buffer.name, " is no constant: ", to_text(index)));
   }
 
   void expr(const Expr& e) {
@@ -179,10 +194,11 @@ class Verifier {
     const int count = expr_operand_count(e->kind);
     MLC_REQUIRE(!gpu_ || e->type.lanes == 1, cat("vectors in a GPU kernel: ", to_text(e)));
     MLC_REQUIRE(static_cast<int>(e->operands.size()) == count,
-            cat(expr_name(e->kind), " has ", e->operands.size(), " operands"));
+                cat(expr_name(e->kind), " has ", e->operands.size(), " operands"));
     switch (e->kind) {
       case ExprKind::kVar:
-        MLC_REQUIRE(vars_.count(e->var.get()) > 0, cat("%", e->var->name, " is used outside its scope"));
+        MLC_REQUIRE(vars_.count(e->var.get()) > 0,
+                    cat("%", e->var->name, " is used outside its scope"));
         break;
       case ExprKind::kLoad:
         access(*e->buffer, e->operands[0]);
@@ -194,7 +210,7 @@ class Verifier {
       case ExprKind::kMin:
       case ExprKind::kMax:
         MLC_REQUIRE(operand_type(0) == operand_type(1) && operand_type(0) == e->type,
-                cat("operands of ", to_text(e)));
+                    cat("operands of ", to_text(e)));
         arithmetic(e);
         break;
       case ExprKind::kMod:
@@ -204,15 +220,15 @@ class Verifier {
       case ExprKind::kShl:
       case ExprKind::kShr:
         MLC_REQUIRE(operand_type(0) == operand_type(1) && operand_type(0) == e->type &&
-                    !is_float(e->type.dtype),
-                cat("operands of ", to_text(e)));
+                        !is_float(e->type.dtype),
+                    cat("operands of ", to_text(e)));
         break;
       case ExprKind::kEq:
       case ExprKind::kNe:
       case ExprKind::kLt:
       case ExprKind::kLe:
         MLC_REQUIRE(operand_type(0) == operand_type(1) && e->type.dtype == DType::kBool,
-                cat("operands of ", to_text(e)));
+                    cat("operands of ", to_text(e)));
         break;
       case ExprKind::kFma:
         MLC_REQUIRE(is_float(e->type.dtype), "fma of integers");
@@ -220,13 +236,13 @@ class Verifier {
         break;
       case ExprKind::kBitcast:
         MLC_REQUIRE(dtype_bytes(e->type.dtype) * e->type.lanes ==
-                    dtype_bytes(operand_type(0).dtype) * operand_type(0).lanes,
-                cat("bitcast to another size: ", to_text(e)));
+                        dtype_bytes(operand_type(0).dtype) * operand_type(0).lanes,
+                    cat("bitcast to another size: ", to_text(e)));
         break;
       case ExprKind::kShuffle:
         MLC_REQUIRE(operand_type(0) == operand_type(1) &&
-                    e->type.lanes == static_cast<int>(e->indices.size()),
-                "shuffle");
+                        e->type.lanes == static_cast<int>(e->indices.size()),
+                    "shuffle");
         for (const int i : e->indices) {
           MLC_REQUIRE(i >= 0 && i < 2 * operand_type(0).lanes, "shuffle index out of range");
         }
@@ -258,8 +274,9 @@ class Verifier {
 
   // 16-bit floats are for memory only: arithmetic on them would round differently from CPU to CPU.
   void arithmetic(const Expr& e) {
-    MLC_REQUIRE(!is_float(e->type.dtype) || e->type.dtype == DType::kF32 || e->type.dtype == DType::kF64,
-            cat("arithmetic in ", dtype_short_name(e->type.dtype), ": ", to_text(e)));
+    MLC_REQUIRE(
+        !is_float(e->type.dtype) || e->type.dtype == DType::kF32 || e->type.dtype == DType::kF64,
+        cat("arithmetic in ", dtype_short_name(e->type.dtype), ": ", to_text(e)));
   }
 
   const Kernel& kernel_;

@@ -5,10 +5,11 @@
 
 namespace mlc::kernel {
 
-// Throws IrError naming the kernel and the first thing that breaks the rules of docs/ir.md: a name used
-// outside its scope, operands of wrong type, a store to a read-only space, an index of a register buffer that
-// is no constant after unrolling, tasks anywhere but at the top; in a GPU kernel also a barrier that not all threads of
-// a block reach, a vector, and anything but values and shared buffers outside of the threads.
+// Throws IrError naming the kernel and the first thing that breaks the rules of docs/ir.md: a name
+// used outside its scope, operands of wrong type, a store to a read-only space, an index of a
+// register buffer that is no constant after unrolling, tasks anywhere but at the top; in a GPU
+// kernel also a barrier that not all threads of a block reach, a vector, and anything but values
+// and shared buffers outside of the threads.
 void verify(const Kernel& kernel);
 
 }  // namespace mlc::kernel

@@ -9,8 +9,9 @@
 
 namespace mlc::link {
 
-// Links `objects` (bytes of relocatable files) into a shared library that exports `symbol` alone and imports
-// nothing. Returns the file's bytes. Throws UserError when a temporary file cannot be written.
+// Links `objects` (bytes of relocatable files) into a shared library that exports `symbol` alone
+// and imports nothing. Returns the file's bytes. Throws UserError when a temporary file cannot be
+// written.
 std::string link_shared(std::span<const std::string> objects, const std::string& symbol,
                         const target::Target& target);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LLD in this process. It reads and writes files, so objects pass through a temporary folder (MLC_TEMP_DIR).
+// LLD in this process. It reads and writes files, so objects pass through a temporary folder
+// (MLC_TEMP_DIR).
 #include <lld/Common/Driver.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ namespace {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    const std::string base = environment("MLC_TEMP_DIR").value_or(environment("TMPDIR").value_or("/tmp"));
+    const std::string base =
+        environment("MLC_TEMP_DIR").value_or(environment("TMPDIR").value_or("/tmp"));
     std::string pattern = path_join(base, "mlc_llm-XXXXXX");
     if (mkdtemp(pattern.data()) == nullptr) {
       throw UserError(base, "no temporary folder can be made there", "",
@@ -55,8 +57,16 @@ class TemporaryFolder {
 std::string link_shared(std::span<const std::string> objects, const std::string& symbol,
                         const target::Target& target) {
   TemporaryFolder folder;
-  std::vector<std::string> arguments = {"ld.lld", "-shared", "-z", "defs", "--gc-sections", "-O2",
-                                        "--build-id=none", "--hash-style=gnu", "-z", "noseparate-code",
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-shared",
+                                        "-z",
+                                        "defs",
+                                        "--gc-sections",
+                                        "-O2",
+                                        "--build-id=none",
+                                        "--hash-style=gnu",
+                                        "-z",
+                                        "noseparate-code",
                                         "-s"};
   if (target.architecture == "aarch64") arguments.insert(arguments.end(), {"-m", "aarch64linux"});
   for (size_t i = 0; i < objects.size(); ++i) {

@@ -85,7 +85,8 @@ graph::Op ConfigReader::activation_or(std::string_view key, std::string_view oth
   if (found == kActivations.end()) {
     std::vector<std::string> names;
     for (const auto& [known, op] : kActivations) names.push_back(known);
-    throw UserError(unknown_name_error(ErrorKind::kUser, cat("model_config: ", key), "activation", name, names));
+    throw UserError(unknown_name_error(ErrorKind::kUser, cat("model_config: ", key), "activation",
+                                       name, names));
   }
   return found->second;
 }

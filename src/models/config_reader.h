@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads keys of a model_config: from its object `hf` first, which holds what the fields lose, then from the fields.
+// Reads keys of a model_config: from its object `hf` first, which holds what the fields lose, then
+// from the fields.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The decoder that most families share: pre-norm blocks of attention with rotary positions and a gated MLP, with
-// switches. A family reads its config into a DecoderConfig.
+// The decoder that most families share: pre-norm blocks of attention with rotary positions and a
+// gated MLP, with switches. A family reads its config into a DecoderConfig.
 #pragma once
 
 #include <functional>
@@ -54,7 +54,8 @@ struct GraphInputs {
 };
 
 // Groups of layers with equal visibility, in the order of their first layer.
-std::vector<graph::CacheGroup> cache_groups(const std::vector<Visibility>& layers, int64_t kv_heads, int64_t head_dim, DType dtype);
+std::vector<graph::CacheGroup> cache_groups(const std::vector<Visibility>& layers, int64_t kv_heads,
+                                            int64_t head_dim, DType dtype);
 
 // Adds parameters, matmuls and norms with the rule of where the parameter comes from.
 class ModelBuilder {
@@ -63,14 +64,19 @@ class ModelBuilder {
 
   graph::GraphBuilder& graph() { return graph_; }
   // A parameter whose sources are joined along their rows.
-  graph::NodeId parameter(const std::string& name, std::vector<int64_t> shape, std::vector<std::string> sources,
+  graph::NodeId parameter(const std::string& name, std::vector<int64_t> shape,
+                          std::vector<std::string> sources,
                           graph::ParameterKind kind = graph::ParameterKind::kPlain);
-  graph::NodeId parameter(WeightRule rule, std::vector<int64_t> shape, graph::ParameterKind kind, DType dtype);
+  graph::NodeId parameter(WeightRule rule, std::vector<int64_t> shape, graph::ParameterKind kind,
+                          DType dtype);
   // x times name.weight, plus name.bias where `bias` is set; sources as name without suffix.
-  graph::NodeId linear(graph::NodeId x, const std::string& name, int64_t out, const std::vector<std::string>& sources, bool bias);
+  graph::NodeId linear(graph::NodeId x, const std::string& name, int64_t out,
+                       const std::vector<std::string>& sources, bool bias);
   graph::NodeId rms_norm(graph::NodeId x, const std::string& name, double eps);
   graph::NodeId layer_norm(graph::NodeId x, const std::string& name, double eps);
-  graph::NodeId add(graph::NodeId a, graph::NodeId b) { return graph_.add_node(graph::Op::kAdd, {a, b}); }
+  graph::NodeId add(graph::NodeId a, graph::NodeId b) {
+    return graph_.add_node(graph::Op::kAdd, {a, b});
+  }
   void unused(const std::string& source) { unused_.push_back(source); }
 
   Model finish(graph::NodeId result, std::vector<graph::CacheGroup> cache);

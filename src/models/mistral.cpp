@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// mistral: llama with a sliding window on all layers. MLC's sinks (attention_sink_size) are honoured as written;
-// Hugging Face has none.
+// mistral: llama with a sliding window on all layers. MLC's sinks (attention_sink_size) are
+// honoured as written; Hugging Face has none.
 #include "models/decoder.h"
 #include "support/strings.h"
 
@@ -16,7 +16,8 @@ Model build_mistral(const Json& model_config, const ModelOptions& options) {
   if (window > 0) {
     const int64_t sink = config.integer_or("attention_sink_size", 0);
     if (sink < 0 || sink >= window) {
-      config.fail("attention_sink_size", cat("is ", sink), cat("from 0 to below sliding_window_size, ", window));
+      config.fail("attention_sink_size", cat("is ", sink),
+                  cat("from 0 to below sliding_window_size, ", window));
     }
     c.layers.assign(static_cast<size_t>(c.num_layers), {window, sink});
   }

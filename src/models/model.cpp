@@ -20,7 +20,8 @@ const ModelFamily& find_model(std::string_view model_type, std::string_view wher
     if (family.name == model_type) return family;
     names.emplace_back(family.name);
   }
-  throw UserError(unknown_name_error(ErrorKind::kUser, std::string(where), "model type", model_type, names));
+  throw UserError(
+      unknown_name_error(ErrorKind::kUser, std::string(where), "model type", model_type, names));
 }
 
 }  // namespace mlc::models

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model family is one file: its config, its graph, and how its parameters come from a checkpoint. models.def lists
-// them; docs/models.md says what each covers.
+// A model family is one file: its config, its graph, and how its parameters come from a checkpoint.
+// models.def lists them; docs/models.md says what each covers.
 #pragma once
 
 #include <string>
@@ -20,12 +20,14 @@ struct ModelOptions {
 
 struct Model {
   graph::Graph graph;
-  std::vector<WeightRule> rules;            // one for each parameter of the graph
-  std::vector<std::string> unused_sources;  // tensors of a checkpoint that the model knows and does not need
+  std::vector<WeightRule> rules;  // one for each parameter of the graph
+  std::vector<std::string>
+      unused_sources;  // tensors of a checkpoint that the model knows and does not need
 };
 
-// `model_config` is the object of mlc-chat-config.json: fields, and `hf` for what the fields lose. Throws UserError
-// where a key is missing, of a wrong kind or absurd, or asks for what is not supported.
+// `model_config` is the object of mlc-chat-config.json: fields, and `hf` for what the fields lose.
+// Throws UserError where a key is missing, of a wrong kind or absurd, or asks for what is not
+// supported.
 using BuildModel = Model (*)(const Json& model_config, const ModelOptions& options);
 
 struct ModelFamily {
@@ -37,7 +39,8 @@ const std::vector<ModelFamily>& model_families();
 // Throws UserError that lists the known families and near ones.
 const ModelFamily& find_model(std::string_view model_type, std::string_view where);
 
-#define MLC_MODEL(function, name) Model function(const Json& model_config, const ModelOptions& options);
+#define MLC_MODEL(function, name) \
+  Model function(const Json& model_config, const ModelOptions& options);
 #include "models/models.def"
 #undef MLC_MODEL
 

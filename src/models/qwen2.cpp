@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// qwen2 (Qwen 1.5, 2, 2.5, QwQ, R1-distill): llama with biases on q, k and v, and windows on some layers.
+// qwen2 (Qwen 1.5, 2, 2.5, QwQ, R1-distill): llama with biases on q, k and v, and windows on some
+// layers.
 #include "models/decoder.h"
 #include "support/strings.h"
 
@@ -8,11 +9,14 @@ namespace {
 
 // A layer is windowed by its layer_types entry, or from max_window_layers on.
 std::vector<Visibility> read_windows(const ConfigReader& config, int64_t num_layers) {
-  if (!config.boolean_or("use_sliding_window", false) || config.find("sliding_window") == nullptr) return {};
+  if (!config.boolean_or("use_sliding_window", false) || config.find("sliding_window") == nullptr)
+    return {};
   const int64_t window = config.size("sliding_window");
   const Json* types = config.find("layer_types");
-  if (types != nullptr && (!types->is_array() || static_cast<int64_t>(types->as_array().size()) != num_layers)) {
-    config.fail("layer_types", "is no list of the right length", cat("a list of ", num_layers, " entries"));
+  if (types != nullptr &&
+      (!types->is_array() || static_cast<int64_t>(types->as_array().size()) != num_layers)) {
+    config.fail("layer_types", "is no list of the right length",
+                cat("a list of ", num_layers, " entries"));
   }
   const int64_t first = config.integer_or("max_window_layers", 28);
   std::vector<Visibility> layers;

@@ -23,7 +23,8 @@ class Scaling {
     for (const char* key : {"rope_type", "type"}) {
       const Json* value = find(key);
       if (value == nullptr) continue;
-      if (!value->is_string()) config_.fail(cat("rope_scaling.", key), cat("is ", value->kind_name()), "a string");
+      if (!value->is_string())
+        config_.fail(cat("rope_scaling.", key), cat("is ", value->kind_name()), "a string");
       return value->as_string();
     }
     return "default";
@@ -53,11 +54,13 @@ class Scaling {
   std::vector<double> factors(std::string_view key, size_t count) const {
     const Json* value = find(key);
     if (value == nullptr || !value->is_array() || value->as_array().size() != count) {
-      config_.fail(cat("rope_scaling.", key), "is no list of the right length", cat(count, " numbers"));
+      config_.fail(cat("rope_scaling.", key), "is no list of the right length",
+                   cat(count, " numbers"));
     }
     std::vector<double> list;
     for (const Json& item : value->as_array()) {
-      if (!item.is_number() || item.as_double() <= 0) config_.fail(cat("rope_scaling.", key), "has an entry that is no positive number");
+      if (!item.is_number() || item.as_double() <= 0)
+        config_.fail(cat("rope_scaling.", key), "has an entry that is no positive number");
       list.push_back(item.as_double());
     }
     return list;
@@ -74,7 +77,9 @@ class Scaling {
   const Json* object_;
 };
 
-double yarn_mscale(double scale, double m) { return scale <= 1 ? 1.0 : 0.1 * m * std::log(scale) + 1.0; }
+double yarn_mscale(double scale, double m) {
+  return scale <= 1 ? 1.0 : 0.1 * m * std::log(scale) + 1.0;
+}
 
 void apply_llama3(Rope& rope, const Scaling& scaling, double original) {
   const double factor = scaling.positive("factor");
@@ -132,16 +137,18 @@ void apply_longrope(Rope& rope, const Scaling& scaling, double original, int64_t
   }
   rope.switch_length = static_cast<int64_t>(original);
   const double scale = scaling.number_or("factor", static_cast<double>(max_positions) / original);
-  rope.multiplier = scaling.number_or("attention_factor",
-                                      scale <= 1 ? 1.0 : std::sqrt(1 + std::log(scale) / std::log(original)));
+  rope.multiplier = scaling.number_or(
+      "attention_factor", scale <= 1 ? 1.0 : std::sqrt(1 + std::log(scale) / std::log(original)));
 }
 
 }  // namespace
 
-Rope read_rope(const ConfigReader& config, int64_t dims, std::string_view base_key, double default_base) {
+Rope read_rope(const ConfigReader& config, int64_t dims, std::string_view base_key,
+               double default_base) {
   const Json* object = config.find("rope_scaling");
   if (object == nullptr) object = config.find("rope_parameters");
-  if (object != nullptr && !object->is_object()) config.fail("rope_scaling", cat("is ", object->kind_name()), "an object");
+  if (object != nullptr && !object->is_object())
+    config.fail("rope_scaling", cat("is ", object->kind_name()), "an object");
   const Scaling scaling(config, object);
   double base = config.number_or(base_key, default_base);
   base = scaling.number_or("rope_theta", base);
@@ -149,13 +156,17 @@ Rope read_rope(const ConfigReader& config, int64_t dims, std::string_view base_k
   Rope rope;
   rope.rotary_dim = (dims + 1) / 2 * 2;
   for (int64_t i = 0; i < rope.rotary_dim / 2; ++i) {
-    rope.frequencies.push_back(std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
+    rope.frequencies.push_back(
+        std::pow(base, -2.0 * static_cast<double>(i) / static_cast<double>(dims)));
   }
   const std::string kind = scaling.kind();
   if (kind == "default") return rope;
-  const int64_t max_positions = config.size_or("max_position_embeddings", config.size_or("context_window_size", 2048));
+  const int64_t max_positions =
+      config.size_or("max_position_embeddings", config.size_or("context_window_size", 2048));
   const double original = scaling.original_length(max_positions);
-  if (original <= 0) config.fail("rope_scaling.original_max_position_embeddings", cat("is ", original), "a positive number");
+  if (original <= 0)
+    config.fail("rope_scaling.original_max_position_embeddings", cat("is ", original),
+                "a positive number");
   if (kind == "linear") {
     for (double& frequency : rope.frequencies) frequency /= scaling.positive("factor");
   } else if (kind == "dynamic") {
@@ -168,13 +179,15 @@ Rope read_rope(const ConfigReader& config, int64_t dims, std::string_view base_k
   } else if (kind == "longrope" || kind == "su") {
     apply_longrope(rope, scaling, original, max_positions);
   } else {
-    throw UserError(unknown_name_error(ErrorKind::kUser, "model_config: rope_scaling", "rope type", kind,
-                                       {"default", "linear", "dynamic", "llama3", "yarn", "longrope"}));
+    throw UserError(
+        unknown_name_error(ErrorKind::kUser, "model_config: rope_scaling", "rope type", kind,
+                           {"default", "linear", "dynamic", "llama3", "yarn", "longrope"}));
   }
   return rope;
 }
 
-graph::NodeId add_rope_table(graph::GraphBuilder& b, const Rope& rope, graph::NodeId positions, graph::NodeId lengths) {
+graph::NodeId add_rope_table(graph::GraphBuilder& b, const Rope& rope, graph::NodeId positions,
+                             graph::NodeId lengths) {
   std::vector<graph::NodeId> operands = {positions, lengths, b.constant(rope.frequencies)};
   graph::Attrs attrs;
   if (rope.multiplier != 1) attrs.set(graph::Attr::kMultiplier, rope.multiplier);

@@ -11,9 +11,15 @@ Weight weight_of(const graph::Node& parameter) {
   for (const graph::Dim& dim : parameter.type.shape) weight.shape.push_back(dim.value);
   weight.dtype = parameter.type.dtype;
   switch (parameter.kind) {
-    case graph::ParameterKind::kLinear: weight.kind = WeightKind::kLinear; break;
-    case graph::ParameterKind::kEmbedding: weight.kind = WeightKind::kEmbedding; break;
-    case graph::ParameterKind::kPlain: weight.kind = WeightKind::kPlain; break;
+    case graph::ParameterKind::kLinear:
+      weight.kind = WeightKind::kLinear;
+      break;
+    case graph::ParameterKind::kEmbedding:
+      weight.kind = WeightKind::kEmbedding;
+      break;
+    case graph::ParameterKind::kPlain:
+      weight.kind = WeightKind::kPlain;
+      break;
   }
   return weight;
 }

@@ -9,7 +9,9 @@
 namespace mlc::runtime {
 namespace {
 
-int64_t pages_of(int64_t positions, int64_t page_tokens) { return (positions + page_tokens - 1) / page_tokens; }
+int64_t pages_of(int64_t positions, int64_t page_tokens) {
+  return (positions + page_tokens - 1) / page_tokens;
+}
 
 }  // namespace
 
@@ -21,14 +23,17 @@ Result<KvCache> KvCache::create(const formats::Plan& plan, int64_t max_tokens) {
     group.plan = g;
     group.pages = pages_of(max_tokens, g.page_tokens) + 1;
     const int64_t layer_bytes = group.pages * g.page_bytes;
-    MLC_ASSIGN_OR_RETURN(group.memory, Memory::reserve(layer_bytes * static_cast<int64_t>(g.layers.size())));
+    MLC_ASSIGN_OR_RETURN(group.memory,
+                         Memory::reserve(layer_bytes * static_cast<int64_t>(g.layers.size())));
     for (size_t i = 0; i < g.layers.size(); ++i) {
-      cache.layers_[static_cast<size_t>(g.layers[i])] = group.memory.data() + layer_bytes * static_cast<int64_t>(i);
+      cache.layers_[static_cast<size_t>(g.layers[i])] =
+          group.memory.data() + layer_bytes * static_cast<int64_t>(i);
     }
     group.count.assign(static_cast<size_t>(group.pages), 0);
     group.touched.assign(static_cast<size_t>(group.pages), false);
     // Page 0 is nobody's: tables name it where a page was given back.
-    for (int64_t page = group.pages - 1; page > 0; --page) group.free.push_back(static_cast<int32_t>(page));
+    for (int64_t page = group.pages - 1; page > 0; --page)
+      group.free.push_back(static_cast<int32_t>(page));
     cache.groups_.push_back(std::move(group));
   }
   return cache;
@@ -42,7 +47,8 @@ int32_t KvCache::take_page(Group& group) {
   const int32_t page = group.free.back();
   group.free.pop_back();
   group.count[static_cast<size_t>(page)] = 1;
-  // Positions that were never written are multiplied by zero: they must not be another sequence's infinities.
+  // Positions that were never written are multiplied by zero: they must not be another sequence's
+  // infinities.
   if (group.touched[static_cast<size_t>(page)]) {
     for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
       std::memset(page_data(group, layer, page), 0, static_cast<size_t>(group.plan.page_bytes));
@@ -54,7 +60,8 @@ int32_t KvCache::take_page(Group& group) {
 
 void KvCache::copy_page(Group& group, int32_t from, int32_t to) {
   for (size_t layer = 0; layer < group.plan.layers.size(); ++layer) {
-    std::memcpy(page_data(group, layer, to), page_data(group, layer, from), static_cast<size_t>(group.plan.page_bytes));
+    std::memcpy(page_data(group, layer, to), page_data(group, layer, from),
+                static_cast<size_t>(group.plan.page_bytes));
   }
 }
 
@@ -112,13 +119,15 @@ int64_t KvCache::length(SequenceId sequence) const { return sequences_.at(sequen
 int64_t KvCache::shared_tail(const Group& group, const Sequence& sequence, size_t g) {
   if (sequence.length % group.plan.page_tokens == 0) return -1;
   const int64_t tail = sequence.length / group.plan.page_tokens;
-  return group.count[static_cast<size_t>(sequence.pages[g][static_cast<size_t>(tail)])] > 1 ? tail : -1;
+  return group.count[static_cast<size_t>(sequence.pages[g][static_cast<size_t>(tail)])] > 1 ? tail
+                                                                                            : -1;
 }
 
 bool KvCache::extend(SequenceId id, int64_t tokens) {
   Sequence& sequence = sequences_.at(id);
   const auto missing = [&](size_t g) {
-    return pages_of(sequence.length + tokens, groups_[g].plan.page_tokens) - static_cast<int64_t>(sequence.pages[g].size());
+    return pages_of(sequence.length + tokens, groups_[g].plan.page_tokens) -
+           static_cast<int64_t>(sequence.pages[g].size());
   };
   for (size_t g = 0; g < groups_.size(); ++g) {
     const int64_t copies = shared_tail(groups_[g], sequence, g) >= 0 ? 1 : 0;
@@ -145,11 +154,14 @@ bool KvCache::holds_prefix(SequenceId id, int64_t length) const {
     const formats::PlanCacheGroup& plan = groups_[g].plan;
     const int64_t pages_per_block = plan.block_tokens / plan.page_tokens;
     const int64_t first = first_block(plan, length);
-    const auto held = [&](int64_t page) { return sequence.pages[g][static_cast<size_t>(page)] != 0; };
+    const auto held = [&](int64_t page) {
+      return sequence.pages[g][static_cast<size_t>(page)] != 0;
+    };
     for (int64_t page = 0; page < sink_blocks(plan, first) * pages_per_block; ++page) {
       if (!held(page)) return false;
     }
-    for (int64_t page = first * pages_per_block; page < pages_of(length, plan.page_tokens); ++page) {
+    for (int64_t page = first * pages_per_block; page < pages_of(length, plan.page_tokens);
+         ++page) {
       if (!held(page)) return false;
     }
   }
@@ -215,7 +227,8 @@ int64_t KvCache::pages_for(int g, int64_t length, int64_t step_tokens) const {
 int64_t KvCache::bytes_per_token() const {
   int64_t bytes = 0;
   for (const Group& group : groups_) {
-    bytes += group.plan.page_bytes / group.plan.page_tokens * static_cast<int64_t>(group.plan.layers.size());
+    bytes += group.plan.page_bytes / group.plan.page_tokens *
+             static_cast<int64_t>(group.plan.layers.size());
   }
   return bytes;
 }

@@ -10,7 +10,8 @@
 
 namespace mlc::runtime {
 
-// Zeroed memory. Where the system can, pages take room only when they are touched, so that much may be reserved.
+// Zeroed memory. Where the system can, pages take room only when they are touched, so that much may
+// be reserved.
 class Memory {
  public:
   static Result<Memory> reserve(int64_t bytes);

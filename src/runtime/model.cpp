@@ -32,16 +32,23 @@ uint64_t address_of(const void* pointer) { return reinterpret_cast<uint64_t>(poi
 }  // namespace
 
 Model::Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads)
-    : library_(std::move(library)), weights_(std::move(weights)), pool_(threads), shares_(pool_.size()) {}
+    : library_(std::move(library)),
+      weights_(std::move(weights)),
+      pool_(threads),
+      shares_(pool_.size()) {}
 
-Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::ParameterShards weights, int64_t threads) {
+Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::ParameterShards weights,
+                                             int64_t threads) {
   std::unique_ptr<Model> model(new Model(std::move(library), std::move(weights), threads));
   MLC_RETURN_IF_ERROR(model->bind_weights());
   const formats::Plan& plan = model->plan();
-  MLC_ASSIGN_OR_RETURN(model->constants_, Memory::reserve(static_cast<int64_t>(plan.constants.size())));
-  if (!plan.constants.empty()) std::memcpy(model->constants_.data(), plan.constants.data(), plan.constants.size());
+  MLC_ASSIGN_OR_RETURN(model->constants_,
+                       Memory::reserve(static_cast<int64_t>(plan.constants.size())));
+  if (!plan.constants.empty())
+    std::memcpy(model->constants_.data(), plan.constants.data(), plan.constants.size());
   int64_t scratch_bytes = 0;
-  for (const formats::PlanKernel& kernel : plan.kernels) scratch_bytes = std::max(scratch_bytes, kernel.scratch_bytes);
+  for (const formats::PlanKernel& kernel : plan.kernels)
+    scratch_bytes = std::max(scratch_bytes, kernel.scratch_bytes);
   for (int64_t i = 0; i < model->pool_.size(); ++i) {
     MLC_ASSIGN_OR_RETURN(Memory scratch, Memory::reserve(scratch_bytes));
     model->scratch_.push_back(std::move(scratch));
@@ -54,17 +61,20 @@ Result<void> Model::bind_weights() {
   for (const formats::PlanWeight& weight : plan().weights) {
     const formats::ParameterRecord* record = weights_.find(weight.name);
     if (record == nullptr) {
-      return user_error(where, cat("has no tensor ", weight.name, ", which ", library_.path(), " needs"), "",
-                        "is the library for another model or quantization? compile one for these weights");
+      return user_error(
+          where, cat("has no tensor ", weight.name, ", which ", library_.path(), " needs"), "",
+          "is the library for another model or quantization? compile one for these weights");
     }
     // float32 is stored as bfloat16, which is what kernels read (formats: "f32-to-bf16").
     const DType stored = record->is_f32_in_bf16 ? DType::kBF16 : record->info.dtype;
     const bool raw_float = stored == DType::kF32 && weight.dtype == DType::kBF16;
     if (record->info.shape != weight.shape || (stored != weight.dtype && !raw_float)) {
-      return user_error(cat(where, ": tensor ", weight.name),
-                        cat("is ", dtype_name(record->info.dtype), " ", shape_text(record->info.shape)),
-                        cat(dtype_name(weight.dtype), " ", shape_text(weight.shape), ", as ", library_.path(), " needs it"),
-                        "is the library for another model or quantization? compile one for these weights");
+      return user_error(
+          cat(where, ": tensor ", weight.name),
+          cat("is ", dtype_name(record->info.dtype), " ", shape_text(record->info.shape)),
+          cat(dtype_name(weight.dtype), " ", shape_text(weight.shape), ", as ", library_.path(),
+              " needs it"),
+          "is the library for another model or quantization? compile one for these weights");
     }
     const Bytes bytes = weights_.bytes(*record);
     if (raw_float) {
@@ -102,14 +112,22 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
   }
   const auto table_data = [&](const PlanArgument& a) -> const int32_t* {
     switch (static_cast<formats::InputTable>(a.index)) {
-      case formats::InputTable::kTokens: return tables.tokens.data();
-      case formats::InputTable::kPositions: return tables.positions.data();
-      case formats::InputTable::kLengths: return tables.lengths.data();
-      case formats::InputTable::kLogitRows: return tables.logit_rows.data();
-      case formats::InputTable::kCacheSlots: return tables.groups[a.group].slots.data();
-      case formats::InputTable::kPages: return tables.groups[a.group].pages.data();
-      case formats::InputTable::kItems: return tables.groups[a.group].items.data();
-      case formats::InputTable::kMerges: return tables.groups[a.group].merges.data();
+      case formats::InputTable::kTokens:
+        return tables.tokens.data();
+      case formats::InputTable::kPositions:
+        return tables.positions.data();
+      case formats::InputTable::kLengths:
+        return tables.lengths.data();
+      case formats::InputTable::kLogitRows:
+        return tables.logit_rows.data();
+      case formats::InputTable::kCacheSlots:
+        return tables.groups[a.group].slots.data();
+      case formats::InputTable::kPages:
+        return tables.groups[a.group].pages.data();
+      case formats::InputTable::kItems:
+        return tables.groups[a.group].items.data();
+      case formats::InputTable::kMerges:
+        return tables.groups[a.group].merges.data();
     }
     return nullptr;
   };
@@ -119,29 +137,45 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
     const formats::PlanCall& call = plan().calls[c];
     const int64_t value = tables.sizes[call.symbol];
     if (value == 0) continue;
-    const auto variant = std::find_if(call.variants.begin(), call.variants.end(),
-                                      [&](const formats::PlanVariant& v) { return value <= v.max_value; });
-    if (variant == call.variants.end() || variant->kernel == formats::PlanVariant::kNoKernel) continue;
+    const auto variant =
+        std::find_if(call.variants.begin(), call.variants.end(),
+                     [&](const formats::PlanVariant& v) { return value <= v.max_value; });
+    if (variant == call.variants.end() || variant->kernel == formats::PlanVariant::kNoKernel)
+      continue;
     Launch launch;
     launch.kernel = library_.kernel(variant->kernel);
     launch.first_slot = slots_.size();
     launch.call = c;
     launch.name = &plan().kernels[variant->kernel].name;
     const int64_t units = variant->tasks.symbol == 0 ? 1 : tables.sizes[variant->tasks.symbol];
-    launch.tasks = variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
+    launch.tasks =
+        variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor);
     for (const PlanArgument& a : variant->arguments) {
       switch (a.kind) {
-        case PlanArgument::Kind::kArena: slots_.push_back(address_of(arena_.data() + evaluate(a.offset, tables))); break;
-        case PlanArgument::Kind::kWeight: slots_.push_back(address_of(weight_data_[a.index])); break;
-        case PlanArgument::Kind::kConstants: slots_.push_back(address_of(constants_.data() + a.offset.constant)); break;
-        case PlanArgument::Kind::kCache: slots_.push_back(address_of(cache.layer_data(a.index))); break;
-        case PlanArgument::Kind::kInput: slots_.push_back(address_of(table_data(a))); break;
-        case PlanArgument::Kind::kSize: slots_.push_back(static_cast<uint64_t>(tables.sizes[a.symbol])); break;
+        case PlanArgument::Kind::kArena:
+          slots_.push_back(address_of(arena_.data() + evaluate(a.offset, tables)));
+          break;
+        case PlanArgument::Kind::kWeight:
+          slots_.push_back(address_of(weight_data_[a.index]));
+          break;
+        case PlanArgument::Kind::kConstants:
+          slots_.push_back(address_of(constants_.data() + a.offset.constant));
+          break;
+        case PlanArgument::Kind::kCache:
+          slots_.push_back(address_of(cache.layer_data(a.index)));
+          break;
+        case PlanArgument::Kind::kInput:
+          slots_.push_back(address_of(table_data(a)));
+          break;
+        case PlanArgument::Kind::kSize:
+          slots_.push_back(static_cast<uint64_t>(tables.sizes[a.symbol]));
+          break;
       }
     }
     if (launch.tasks > 0) launches_.push_back(launch);
   }
-  // Launches of one task are run by the thread that comes last to the barrier before them, which saves their own.
+  // Launches of one task are run by the thread that comes last to the barrier before them, which
+  // saves their own.
   int64_t serial = 0;
   for (size_t i = launches_.size(); i-- > 0;) {
     launches_[i].serial_after = serial;
@@ -151,7 +185,8 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
 }
 
 void Model::launch_tasks(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const {
-  const MlcKernelArgs args{address_of(slots_.data() + launch.first_slot), address_of(scratch_[static_cast<size_t>(thread)].data())};
+  const MlcKernelArgs args{address_of(slots_.data() + launch.first_slot),
+                           address_of(scratch_[static_cast<size_t>(thread)].data())};
   launch.kernel(&args, begin, end);
 }
 
@@ -169,7 +204,8 @@ void Model::work(int64_t thread) {
     for (auto taken = shares_.take(thread); taken.begin < taken.end; taken = shares_.take(thread)) {
       launch_tasks(launch, thread, taken.begin, taken.end);
     }
-    // A profile counts the serial launches to themselves and the wait for the slowest thread to the parallel one.
+    // A profile counts the serial launches to themselves and the wait for the slowest thread to the
+    // parallel one.
     struct Tail {
       Model* model;
       size_t first;
@@ -199,13 +235,16 @@ void Model::work(int64_t thread) {
   }
 }
 
-Result<std::span<const float>> Model::run(const KvCache& cache, std::span<const SequenceTokens> batch) {
+Result<std::span<const float>> Model::run(const KvCache& cache,
+                                          std::span<const SequenceTokens> batch) {
   const StepTables tables = make_step_tables(plan(), cache, batch, pool_.size());
   MLC_RETURN_IF_ERROR(prepare(tables, cache));
   if (!launches_.empty()) shares_.set(launches_[0].tasks);
   pool_.run([](void* self, int64_t thread) { static_cast<Model*>(self)->work(thread); }, this);
-  const auto* logits = reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
-  return std::span<const float>(logits, tables.logit_rows.size() * static_cast<size_t>(vocab_size()));
+  const auto* logits =
+      reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
+  return std::span<const float>(logits,
+                                tables.logit_rows.size() * static_cast<size_t>(vocab_size()));
 }
 
 void Model::start_profile() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model that can compute: library, weights in place, and the memory for activations. It knows no architecture: it
-// runs the plan.
+// A model that can compute: library, weights in place, and the memory for activations. It knows no
+// architecture: it runs the plan.
 #pragma once
 
 #include <atomic>
@@ -19,8 +19,8 @@
 
 namespace mlc::runtime {
 
-// Seconds of CPU time that a call of the plan took on the thread that was last to finish it, summed over steps, and how
-// often it ran.
+// Seconds of CPU time that a call of the plan took on the thread that was last to finish it, summed
+// over steps, and how often it ran.
 struct CallTime {
   std::string label;
   std::string kernel;
@@ -30,11 +30,13 @@ struct CallTime {
 
 class Model {
  public:
-  // Errors: a weight that the library needs is missing or has another shape or dtype (another model or quantization).
-  static Result<std::unique_ptr<Model>> create(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
+  // Errors: a weight that the library needs is missing or has another shape or dtype (another model
+  // or quantization).
+  static Result<std::unique_ptr<Model>> create(ModelLibrary library,
+                                               formats::ParameterShards weights, int64_t threads);
 
-  // Computes a step. The cache has room for the batch's tokens already. Returns the logits, f32 [wanted rows, vocab_size],
-  // valid until the next step; an error where memory is short.
+  // Computes a step. The cache has room for the batch's tokens already. Returns the logits, f32
+  // [wanted rows, vocab_size], valid until the next step; an error where memory is short.
   Result<std::span<const float>> run(const KvCache& cache, std::span<const SequenceTokens> batch);
 
   const formats::Plan& plan() const { return library_.plan(); }
@@ -54,7 +56,7 @@ class Model {
     size_t first_slot;  // in slots_
     int64_t tasks;
     int64_t serial_after = 0;  // launches of one task that follow
-    size_t call;    // of the plan
+    size_t call;               // of the plan
     const std::string* name;
   };
 
@@ -68,8 +70,9 @@ class Model {
   ModelLibrary library_;
   formats::ParameterShards weights_;
   ThreadPool pool_;
-  std::vector<const std::byte*> weight_data_;          // by plan weight
-  std::vector<std::vector<std::byte>> converted_;      // weights whose stored form is not what kernels read
+  std::vector<const std::byte*> weight_data_;  // by plan weight
+  std::vector<std::vector<std::byte>>
+      converted_;  // weights whose stored form is not what kernels read
   Memory constants_;
   Memory arena_;
   std::vector<Memory> scratch_;  // by thread

@@ -7,9 +7,12 @@
 namespace mlc::runtime {
 
 Result<ModelLibrary> ModelLibrary::open(const std::string& path) { return open(path, Use::kRun); }
-Result<ModelLibrary> ModelLibrary::open_for_reading(const std::string& path) { return open(path, Use::kRead); }
+Result<ModelLibrary> ModelLibrary::open_for_reading(const std::string& path) {
+  return open(path, Use::kRead);
+}
 
-Result<ModelLibrary> ModelLibrary::from_memory(const MlcModelLibrary& raw, const std::string& name, std::shared_ptr<void> handle) {
+Result<ModelLibrary> ModelLibrary::from_memory(const MlcModelLibrary& raw, const std::string& name,
+                                               std::shared_ptr<void> handle) {
   return from(raw, name, std::move(handle), Use::kRun);
 }
 
@@ -19,7 +22,8 @@ Result<ModelLibrary> ModelLibrary::open(const std::string& path, Use use) {
   return from(*raw, path, std::move(handle), use);
 }
 
-Result<ModelLibrary> ModelLibrary::from(const MlcModelLibrary& raw, const std::string& path, std::shared_ptr<void> handle, Use use) {
+Result<ModelLibrary> ModelLibrary::from(const MlcModelLibrary& raw, const std::string& path,
+                                        std::shared_ptr<void> handle, Use use) {
   ModelLibrary library;
   library.path_ = path;
   library.handle_ = std::move(handle);
@@ -30,7 +34,8 @@ Result<ModelLibrary> ModelLibrary::from(const MlcModelLibrary& raw, const std::s
     const bool older = raw.abi_version < MLC_MODEL_LIBRARY_ABI;
     return user_error(path, cat("has the library interface ", raw.abi_version),
                       cat(MLC_MODEL_LIBRARY_ABI, ", that of this mlc_llm"),
-                      older ? "compile the library again with this mlc_llm" : "use a newer mlc_llm, or compile the library with this one");
+                      older ? "compile the library again with this mlc_llm"
+                            : "use a newer mlc_llm, or compile the library with this one");
   }
   const std::string_view metadata(reinterpret_cast<const char*>(raw.metadata), raw.metadata_bytes);
   MLC_ASSIGN_OR_RETURN(library.metadata_, parse_json(metadata, path));
@@ -38,7 +43,8 @@ Result<ModelLibrary> ModelLibrary::from(const MlcModelLibrary& raw, const std::s
   const target::CpuFeatures here = target::host_cpu_features();
   const MlcLibraryVariant* chosen = nullptr;
   for (uint64_t i = 0; i < raw.num_variants && chosen == nullptr; ++i) {
-    if (use == Use::kRead || here.contains(target::CpuFeatures(variants[i].required_features))) chosen = &variants[i];
+    if (use == Use::kRead || here.contains(target::CpuFeatures(variants[i].required_features)))
+      chosen = &variants[i];
   }
   if (chosen == nullptr) {
     std::vector<std::string> missing;
@@ -46,13 +52,14 @@ Result<ModelLibrary> ModelLibrary::from(const MlcModelLibrary& raw, const std::s
       const uint64_t needed = variants[raw.num_variants - 1].required_features;
       missing = target::CpuFeatures(needed & ~here.bits()).names();
     }
-    return user_error(path, "was compiled for another CPU: this one lacks " + join(missing, ", "), "",
-                      "compile the library on this machine");
+    return user_error(path, "was compiled for another CPU: this one lacks " + join(missing, ", "),
+                      "", "compile the library on this machine");
   }
   const std::string_view plan(reinterpret_cast<const char*>(chosen->plan), chosen->plan_bytes);
   MLC_ASSIGN_OR_RETURN(library.plan_, formats::parse_plan(plan, path));
   if (library.plan_.kernels.size() != chosen->num_kernels) {
-    return user_error(path, "has a damaged plan: its number of kernels", "", "compile the library again");
+    return user_error(path, "has a damaged plan: its number of kernels", "",
+                      "compile the library again");
   }
   const auto* kernels = reinterpret_cast<const MlcKernel*>(chosen->kernels);
   library.kernels_.assign(kernels, kernels + chosen->num_kernels);

@@ -104,7 +104,9 @@ TEST(ModelLibrary, RefusesFilesThatAreNone) {
 // The header of a 64-bit ELF file with one segment of 100 bytes behind it.
 std::string elf_header(uint16_t machine, uint64_t segment_bytes) {
   std::string bytes(64 + 56, '\0');
-  const auto put = [&](size_t offset, uint64_t value, size_t size) { std::memcpy(bytes.data() + offset, &value, size); };
+  const auto put = [&](size_t offset, uint64_t value, size_t size) {
+    std::memcpy(bytes.data() + offset, &value, size);
+  };
   put(0, 0x464c457f, 4);
   put(4, 0x0102, 2);
   put(18, machine, 2);
@@ -125,13 +127,20 @@ TEST(ModelLibrary, RefusesFilesThatAreCutOffAndThoseOfOtherMachines) {
   };
   const uint16_t here = target::host_architecture() == "aarch64" ? 183 : 62;
   const uint16_t other = here == 62 ? 183 : 62;
-  EXPECT_EQ(error_of(elf_header(here, 101)), cat("error: ", path, ": has 220 bytes\n  expected 221 bytes, as its headers say\n"
-                                                 "  the file is cut off or damaged: compile it again"));
+  EXPECT_EQ(error_of(elf_header(here, 101)),
+            cat("error: ", path,
+                ": has 220 bytes\n  expected 221 bytes, as its headers say\n"
+                "  the file is cut off or damaged: compile it again"));
   EXPECT_NE(error_of(elf_header(here, UINT64_MAX)).find("is cut off"), std::string::npos);
   EXPECT_NE(error_of(elf_header(here, 100).substr(0, 110)).find("is cut off"), std::string::npos);
   EXPECT_NE(error_of(elf_header(here, 100)).find("cannot be loaded"), std::string::npos);
-  EXPECT_NE(error_of(elf_header(other, 100)).find(other == 183 ? ": was compiled for aarch64\n" : ": was compiled for x86_64\n"), std::string::npos);
-  EXPECT_NE(error_of(elf_header(40, 100)).find("was compiled for another machine (ELF's number 40)"), std::string::npos);
+  EXPECT_NE(
+      error_of(elf_header(other, 100))
+          .find(other == 183 ? ": was compiled for aarch64\n" : ": was compiled for x86_64\n"),
+      std::string::npos);
+  EXPECT_NE(
+      error_of(elf_header(40, 100)).find("was compiled for another machine (ELF's number 40)"),
+      std::string::npos);
 }
 
 }  // namespace

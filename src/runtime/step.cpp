@@ -16,7 +16,8 @@ class ItemCutter {
   ItemCutter(const formats::PlanCacheGroup& group, StepTables::Group& tables, int64_t* partials)
       : group_(group), tables_(tables), partials_(partials) {}
 
-  // Tokens [first, first + count) at positions from `position` on; `pieces` is how many items one token may become.
+  // Tokens [first, first + count) at positions from `position` on; `pieces` is how many items one
+  // token may become.
   void cut(int64_t first, int64_t count, int64_t position, int64_t pages_begin, int64_t pieces) {
     for (int64_t done = 0; done < count;) {
       const int64_t tokens = std::min(group_.tile_tokens, count - done);
@@ -38,20 +39,24 @@ class ItemCutter {
       return;
     }
     const int64_t base = *partials_;
-    // Pieces are runs of the list [sinks | begin .. end); sinks are few, the first piece has them all.
+    // Pieces are runs of the list [sinks | begin .. end); sinks are few, the first piece has them
+    // all.
     for (int64_t piece = 0; piece < pieces; ++piece) {
       const int64_t from = piece == 0 ? 0 : std::max(sinks, blocks * piece / pieces);
       const int64_t to = std::max(sinks, blocks * (piece + 1) / pieces);
       if (from == to) continue;
       const int64_t own_sinks = piece == 0 ? sinks : 0;
-      item(first, tokens, position, pages_begin, begin + (from + own_sinks - sinks), begin + (to - sinks), static_cast<int32_t>(base + from), own_sinks);
+      item(first, tokens, position, pages_begin, begin + (from + own_sinks - sinks),
+           begin + (to - sinks), static_cast<int32_t>(base + from), own_sinks);
     }
     *partials_ += blocks;
     merge(base, blocks);
   }
 
-  void item(int64_t first, int64_t tokens, int64_t position, int64_t pages_begin, int64_t begin, int64_t end, int32_t partial, int64_t sinks) {
-    for (const int64_t value : {first, tokens, position, pages_begin, begin, end, int64_t{partial}, sinks}) {
+  void item(int64_t first, int64_t tokens, int64_t position, int64_t pages_begin, int64_t begin,
+            int64_t end, int32_t partial, int64_t sinks) {
+    for (const int64_t value :
+         {first, tokens, position, pages_begin, begin, end, int64_t{partial}, sinks}) {
       tables_.items.push_back(static_cast<int32_t>(value));
     }
   }
@@ -67,7 +72,8 @@ class ItemCutter {
 
 }  // namespace
 
-StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache, std::span<const SequenceTokens> batch, int64_t threads) {
+StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache,
+                            std::span<const SequenceTokens> batch, int64_t threads) {
   StepTables t;
   t.groups.resize(plan.cache_groups.size());
   t.sizes.assign(formats::kFirstCacheSymbol + 4 * plan.cache_groups.size(), 0);
@@ -104,18 +110,23 @@ StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache, std
       for (int64_t i = 0; i < count; ++i) {
         const int64_t position = first_positions[s] + i;
         const int64_t page = pages[static_cast<size_t>(position / group.page_tokens)];
-        tables.slots.push_back(static_cast<int32_t>(page * group.page_tokens + position % group.page_tokens));
+        tables.slots.push_back(
+            static_cast<int32_t>(page * group.page_tokens + position % group.page_tokens));
       }
       tables.pages.insert(tables.pages.end(), pages.begin(), pages.end());
       cutter.cut(first, count, first_positions[s], pages_begin, pieces);
       first += count;
     }
-    t.sizes[formats::plan_symbol(static_cast<int>(g), formats::CacheCount::kItems)] = static_cast<int64_t>(tables.items.size()) / 8;
+    t.sizes[formats::plan_symbol(static_cast<int>(g), formats::CacheCount::kItems)] =
+        static_cast<int64_t>(tables.items.size()) / 8;
     t.sizes[formats::plan_symbol(static_cast<int>(g), formats::CacheCount::kPartials)] = partials;
   }
-  t.sizes[formats::plan_symbol(formats::Symbol::kNumTokens)] = static_cast<int64_t>(t.tokens.size());
-  t.sizes[formats::plan_symbol(formats::Symbol::kNumSequences)] = static_cast<int64_t>(batch.size());
-  t.sizes[formats::plan_symbol(formats::Symbol::kNumLogits)] = static_cast<int64_t>(t.logit_rows.size());
+  t.sizes[formats::plan_symbol(formats::Symbol::kNumTokens)] =
+      static_cast<int64_t>(t.tokens.size());
+  t.sizes[formats::plan_symbol(formats::Symbol::kNumSequences)] =
+      static_cast<int64_t>(batch.size());
+  t.sizes[formats::plan_symbol(formats::Symbol::kNumLogits)] =
+      static_cast<int64_t>(t.logit_rows.size());
   t.sizes[formats::plan_symbol(formats::Symbol::kNone)] = 1;
   return t;
 }

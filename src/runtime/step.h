@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One step over a ragged batch: what the engine asks for, and the tables and sizes that kernels read for it.
+// One step over a ragged batch: what the engine asks for, and the tables and sizes that kernels
+// read for it.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,13 @@ namespace mlc::runtime {
 // Which tokens of a sequence in the step have their logits computed.
 enum class WantedLogits : uint8_t { kNone, kLast, kAll };
 
-// Tokens of one sequence that follow what its cache holds. The cache has been extended for them already.
+// Tokens of one sequence that follow what its cache holds. The cache has been extended for them
+// already.
 struct SequenceTokens {
   SequenceId sequence = 0;
   std::span<const int32_t> tokens;
-  int64_t known_length = 0;  // n0 of spec "one set of frequencies": the sequence's length when its prefill began, prompt included
+  int64_t known_length = 0;  // n0 of spec "one set of frequencies": the sequence's length when its
+                             // prefill began, prompt included
   WantedLogits logits = WantedLogits::kLast;
 };
 
@@ -33,6 +36,7 @@ struct StepTables {
 };
 
 // `threads`: for how many the work of long contexts is cut. The results do not depend on it.
-StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache, std::span<const SequenceTokens> batch, int64_t threads);
+StepTables make_step_tables(const formats::Plan& plan, const KvCache& cache,
+                            std::span<const SequenceTokens> batch, int64_t threads);
 
 }  // namespace mlc::runtime

@@ -10,17 +10,21 @@ namespace {
 
 constexpr int64_t kChunksAShare = 8;
 
-uint64_t pack(int64_t begin, int64_t end) { return static_cast<uint64_t>(begin) << 32 | static_cast<uint64_t>(end); }
+uint64_t pack(int64_t begin, int64_t end) {
+  return static_cast<uint64_t>(begin) << 32 | static_cast<uint64_t>(end);
+}
 
 }  // namespace
 
-TaskShares::TaskShares(int64_t threads) : threads_(threads), shares_(std::make_unique<Share[]>(static_cast<size_t>(threads))) {}
+TaskShares::TaskShares(int64_t threads)
+    : threads_(threads), shares_(std::make_unique<Share[]>(static_cast<size_t>(threads))) {}
 
 void TaskShares::set(int64_t tasks) {
   MLC_CHECK(tasks >= 0 && tasks <= UINT32_MAX) << tasks;
   chunk_ = std::max<int64_t>(1, tasks / (kChunksAShare * threads_));
   for (int64_t t = 0; t < threads_; ++t) {
-    shares_[static_cast<size_t>(t)].range.store(pack(tasks * t / threads_, tasks * (t + 1) / threads_), std::memory_order_relaxed);
+    shares_[static_cast<size_t>(t)].range.store(
+        pack(tasks * t / threads_, tasks * (t + 1) / threads_), std::memory_order_relaxed);
   }
 }
 

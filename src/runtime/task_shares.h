@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tasks of a launch among threads. Each thread begins with a run of tasks of its own, so that it reads one stream of
-// weights and its counter stays in its cache; a thread that is done takes from the end of the others' runs, so that one
-// that is slowed down does not hold the rest up.
+// The tasks of a launch among threads. Each thread begins with a run of tasks of its own, so that
+// it reads one stream of weights and its counter stays in its cache; a thread that is done takes
+// from the end of the others' runs, so that one that is slowed down does not hold the rest up.
 #pragma once
 
 #include <atomic>

@@ -23,7 +23,8 @@ TEST(TaskShares, GivesEveryTaskOnceToOneThread) {
     TaskShares shares(threads);
     for (const int64_t tasks : {0, 1, 2, 7, 36, 1000}) {
       shares.set(tasks);
-      EXPECT_EQ(drain(shares, threads - 1, tasks), std::vector<int>(static_cast<size_t>(tasks), 1)) << threads << " " << tasks;
+      EXPECT_EQ(drain(shares, threads - 1, tasks), std::vector<int>(static_cast<size_t>(tasks), 1))
+          << threads << " " << tasks;
     }
   }
 }

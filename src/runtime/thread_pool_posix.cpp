@@ -18,7 +18,8 @@ void pause_cpu() {
 #endif
 }
 
-// Spins until done() or `spins` tries are over; yields the core now and then, for there may be more threads than cores.
+// Spins until done() or `spins` tries are over; yields the core now and then, for there may be more
+// threads than cores.
 template <class F>
 bool spin_until(F done, int64_t spins) {
   for (int64_t i = 0; i < spins; ++i) {
@@ -55,7 +56,8 @@ struct ThreadPool::Workers {
     Workers& self = *start.pool->workers_;
     uint32_t seen = 0;
     while (true) {
-      if (!spin_until([&] { return self.generation.load(std::memory_order_acquire) != seen; }, kSpinsBeforeSleep)) {
+      if (!spin_until([&] { return self.generation.load(std::memory_order_acquire) != seen; },
+                      kSpinsBeforeSleep)) {
         self.generation.wait(seen, std::memory_order_acquire);
         if (self.generation.load(std::memory_order_acquire) == seen) continue;
       }
@@ -67,12 +69,14 @@ struct ThreadPool::Workers {
   }
 };
 
-ThreadPool::ThreadPool(int64_t threads) : size_(std::max<int64_t>(1, threads)), workers_(std::make_unique<Workers>()) {
+ThreadPool::ThreadPool(int64_t threads)
+    : size_(std::max<int64_t>(1, threads)), workers_(std::make_unique<Workers>()) {
   workers_->starts.resize(static_cast<size_t>(size_));
   for (int64_t i = 1; i < size_; ++i) {
     workers_->starts[static_cast<size_t>(i)] = {this, i};
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, Workers::enter, &workers_->starts[static_cast<size_t>(i)]) != 0) {
+    if (pthread_create(&thread, nullptr, Workers::enter,
+                       &workers_->starts[static_cast<size_t>(i)]) != 0) {
       size_ = i;  // go on with those there are
       break;
     }
@@ -98,7 +102,8 @@ void ThreadPool::run(void (*function)(void*, int64_t), void* context) {
   workers_->generation.fetch_add(1, std::memory_order_release);
   workers_->generation.notify_all();
   function(context, 0);
-  while (!spin_until([&] { return workers_->running.load(std::memory_order_acquire) == 0; }, kSpinsBeforeSleep)) {
+  while (!spin_until([&] { return workers_->running.load(std::memory_order_acquire) == 0; },
+                     kSpinsBeforeSleep)) {
   }
 }
 
@@ -114,7 +119,8 @@ void ThreadPool::barrier(void (*last)(void*), void* context) {
     phase_.store(phase + 1, std::memory_order_release);
     return;
   }
-  while (!spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; }, kSpinsBeforeSleep)) {
+  while (!spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; },
+                     kSpinsBeforeSleep)) {
   }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// MLC_CHECK(cond) << "what we believed": an invariant of ours. A user must never be able to reach one.
-// Where exceptions are on (compiler column, cli, tests) it throws InternalError, elsewhere it ends the
-// process with status 3.
-// MLC_IR_CHECK(cond) << "what is wrong": a rule of the graph or kernel IR. Throws IrError with these words alone.
+// MLC_CHECK(cond) << "what we believed": an invariant of ours. A user must never be able to reach
+// one. Where exceptions are on (compiler column, cli, tests) it throws InternalError, elsewhere it
+// ends the process with status 3. MLC_IR_CHECK(cond) << "what is wrong": a rule of the graph or
+// kernel IR. Throws IrError with these words alone.
 #pragma once
 
 #include <sstream>
@@ -71,6 +71,5 @@ class IrCheck {
 
 #if defined(__cpp_exceptions)
 #define MLC_IR_CHECK(cond) \
-  (cond) ? (void)0         \
-         : ::mlc::detail::CheckVoidify() & ::mlc::detail::IrCheck().stream()
+  (cond) ? (void)0 : ::mlc::detail::CheckVoidify() & ::mlc::detail::IrCheck().stream()
 #endif

@@ -11,7 +11,8 @@
 
 namespace mlc {
 
-// Decides the exit status: kUser 1 (input, file or machine), kUsage 2 (the command line), kInternal 3 (us).
+// Decides the exit status: kUser 1 (input, file or machine), kUsage 2 (the command line), kInternal
+// 3 (us).
 enum class ErrorKind { kUser, kUsage, kInternal };
 
 struct Error {
@@ -43,7 +44,7 @@ namespace detail {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
@@ -89,11 +90,11 @@ class [[nodiscard]] Result<void> {
 #define MLC_CONCAT(a, b) MLC_CONCAT_INNER(a, b)
 
 // MLC_RETURN_IF_ERROR(f(x));  MLC_ASSIGN_OR_RETURN(auto y, g(x));
-#define MLC_RETURN_IF_ERROR(expr)                                   \
-  do {                                                              \
-    if (auto mlc_status = (expr); !mlc_status.ok()) {               \
-      return mlc_status.error();                                    \
-    }                                                               \
+#define MLC_RETURN_IF_ERROR(expr)                     \
+  do {                                                \
+    if (auto mlc_status = (expr); !mlc_status.ok()) { \
+      return mlc_status.error();                      \
+    }                                                 \
   } while (false)
 
 #define MLC_ASSIGN_OR_RETURN(decl, expr) \

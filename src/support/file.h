@@ -50,8 +50,9 @@ class MappedFile {
   std::string path_;
 };
 
-// A file under construction. It has a temporary name in the same directory until commit() renames it;
-// without commit(), and when a signal ends the process (remove_unfinished_files()), nothing of it remains.
+// A file under construction. It has a temporary name in the same directory until commit() renames
+// it; without commit(), and when a signal ends the process (remove_unfinished_files()), nothing of
+// it remains.
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::string& path);
@@ -61,7 +62,8 @@ class OutputFile {
 
   Result<void> write(Bytes bytes);
   Result<void> write(std::string_view text);
-  // Writes out and closes the file; commit() then only renames. For several files that appear together.
+  // Writes out and closes the file; commit() then only renames. For several files that appear
+  // together.
   Result<void> close();
   Result<void> commit();
   uint64_t size() const { return size_; }
@@ -77,8 +79,8 @@ class OutputFile {
   std::string temporary_path_;
 };
 
-// Renames all of them or, when that fails or a signal comes in between, leaves none. Of files that are
-// read together, the one that names the others comes last.
+// Renames all of them or, when that fails or a signal comes in between, leaves none. Of files that
+// are read together, the one that names the others comes last.
 Result<void> commit_together(std::span<OutputFile> files);
 
 Result<void> write_file(const std::string& path, std::string_view text);

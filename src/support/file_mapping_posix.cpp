@@ -14,9 +14,7 @@
 namespace mlc {
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  const auto failed = [&] {
-    return user_error(path, cat("cannot open: ", std::strerror(errno)));
-  };
+  const auto failed = [&] { return user_error(path, cat("cannot open: ", std::strerror(errno))); };
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return failed();
   struct stat info;

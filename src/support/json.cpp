@@ -15,13 +15,20 @@ namespace mlc {
 
 std::string_view Json::kind_name() const {
   switch (value_.index()) {
-    case 0: return "null";
-    case 1: return "a boolean";
-    case 2: return "an integer";
-    case 3: return "a float";
-    case 4: return "a string";
-    case 5: return "a list";
-    default: return "an object";
+    case 0:
+      return "null";
+    case 1:
+      return "a boolean";
+    case 2:
+      return "an integer";
+    case 3:
+      return "a float";
+    case 4:
+      return "a string";
+    case 5:
+      return "a list";
+    default:
+      return "an object";
   }
 }
 
@@ -95,13 +102,27 @@ void append_string(std::string& text, std::string_view value, bool ensure_ascii)
     if (c < 0x80) {
       ++i;
       switch (c) {
-        case '"': text += "\\\""; break;
-        case '\\': text += "\\\\"; break;
-        case '\n': text += "\\n"; break;
-        case '\r': text += "\\r"; break;
-        case '\t': text += "\\t"; break;
-        case '\b': text += "\\b"; break;
-        case '\f': text += "\\f"; break;
+        case '"':
+          text += "\\\"";
+          break;
+        case '\\':
+          text += "\\\\";
+          break;
+        case '\n':
+          text += "\\n";
+          break;
+        case '\r':
+          text += "\\r";
+          break;
+        case '\t':
+          text += "\\t";
+          break;
+        case '\b':
+          text += "\\b";
+          break;
+        case '\f':
+          text += "\\f";
+          break;
         default:
           if (c < 0x20) {
             append_utf16_escape(text, c);
@@ -122,7 +143,8 @@ void append_string(std::string& text, std::string_view value, bool ensure_ascii)
     } else {
       uint32_t point = length == 2 ? c & 0x1f : length == 3 ? c & 0x0f : c & 0x07;
       for (int k = 1; k < length; ++k) {
-        point = (point << 6) | (static_cast<unsigned char>(value[i + static_cast<size_t>(k)]) & 0x3f);
+        point =
+            (point << 6) | (static_cast<unsigned char>(value[i + static_cast<size_t>(k)]) & 0x3f);
       }
       if (point >= 0x10000) {
         append_utf16_escape(text, 0xd800 + ((point - 0x10000) >> 10));
@@ -190,7 +212,8 @@ class Builder : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, Builder> 
   bool RawNumber(const char* text, rapidjson::SizeType size, bool) {
     const std::string_view number(text, size);
     const bool is_integer = number.find_first_not_of("-0123456789") == std::string_view::npos;
-    if (const auto value = is_integer ? parse_int64(number) : std::nullopt) return add(Json(*value));
+    if (const auto value = is_integer ? parse_int64(number) : std::nullopt)
+      return add(Json(*value));
     const auto value = parse_double(number);
     return value && add(Json(*value));
   }
@@ -265,8 +288,8 @@ Result<Json> parse_json(std::string_view text, std::string_view where) {
     const auto line = std::count(before.begin(), before.end(), '\n') + 1;
     const size_t newline = before.rfind('\n');
     const size_t column = offset - (newline == std::string_view::npos ? 0 : newline + 1) + 1;
-    std::string reason = builder.too_deep() ? "nested too deeply"
-                                            : rapidjson::GetParseError_En(result.Code());
+    std::string reason =
+        builder.too_deep() ? "nested too deeply" : rapidjson::GetParseError_En(result.Code());
     if (!reason.empty() && reason.back() == '.') reason.pop_back();
     if (!builder.too_deep()) reason[0] = static_cast<char>(reason[0] | 0x20);
     return user_error(cat(where, ":", line, ":", column), cat("is not valid JSON: ", reason), "",

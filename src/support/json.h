@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON values that keep what Python's json module keeps: the order of keys and the difference between 1 and 1.0.
+// JSON values that keep what Python's json module keeps: the order of keys and the difference
+// between 1 and 1.0.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,17 @@ class Json {
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;
 
-  Json() = default;  // null
-  Json(std::nullptr_t) {}                                         // NOLINT: implicit
-  Json(bool value) : value_(value) {}                             // NOLINT: implicit
-  Json(double value) : value_(value) {}                           // NOLINT: implicit
-  Json(int64_t value) : value_(value) {}                          // NOLINT: implicit
-  Json(int value) : value_(static_cast<int64_t>(value)) {}        // NOLINT: implicit
-  Json(std::string value) : value_(std::move(value)) {}           // NOLINT: implicit
-  Json(std::string_view value) : value_(std::string(value)) {}    // NOLINT: implicit
-  Json(const char* value) : value_(std::string(value)) {}         // NOLINT: implicit
-  Json(Array value) : value_(std::move(value)) {}                 // NOLINT: implicit
-  Json(Object value) : value_(std::move(value)) {}                // NOLINT: implicit
+  Json() = default;                                             // null
+  Json(std::nullptr_t) {}                                       // NOLINT: implicit
+  Json(bool value) : value_(value) {}                           // NOLINT: implicit
+  Json(double value) : value_(value) {}                         // NOLINT: implicit
+  Json(int64_t value) : value_(value) {}                        // NOLINT: implicit
+  Json(int value) : value_(static_cast<int64_t>(value)) {}      // NOLINT: implicit
+  Json(std::string value) : value_(std::move(value)) {}         // NOLINT: implicit
+  Json(std::string_view value) : value_(std::string(value)) {}  // NOLINT: implicit
+  Json(const char* value) : value_(std::string(value)) {}       // NOLINT: implicit
+  Json(Array value) : value_(std::move(value)) {}               // NOLINT: implicit
+  Json(Object value) : value_(std::move(value)) {}              // NOLINT: implicit
   static Json array() { return Json(Array{}); }
   static Json object() { return Json(Object{}); }
 
@@ -53,8 +54,8 @@ class Json {
   const Object& as_object() const;
   Object& as_object();
 
-  // The member of an object, or null if there is none or this is no object. Where a key stands twice the last
-  // one counts, as in Python. Linear time.
+  // The member of an object, or null if there is none or this is no object. Where a key stands
+  // twice the last one counts, as in Python. Linear time.
   const Json* find(std::string_view key) const;
   Json* find(std::string_view key);
   bool contains(std::string_view key) const { return find(key) != nullptr; }
@@ -72,11 +73,13 @@ class Json {
   std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;
 };
 
-// Errors name `where` (a file), the line and the column. NaN and Infinity are read as Python reads them.
+// Errors name `where` (a file), the line and the column. NaN and Infinity are read as Python reads
+// them.
 Result<Json> parse_json(std::string_view text, std::string_view where);
 Result<Json> read_json_file(const std::string& path);
 
-// Required or optional members of an object, with an error that names where, the key and what was found.
+// Required or optional members of an object, with an error that names where, the key and what was
+// found.
 Result<const Json*> json_member(const Json& object, std::string_view key, std::string_view where);
 Result<int64_t> json_int(const Json& object, std::string_view key, std::string_view where);
 Result<double> json_double(const Json& object, std::string_view key, std::string_view where);

@@ -28,9 +28,10 @@ TEST(Json, NumbersAreTheNearestDoubles) {
 
 TEST(Json, DumpsAsPythonDoes) {
   const Json value = parse_json(R"({"a": [], "b": {}, "c": ["é\n😀", null, true]})", "x").value();
-  EXPECT_EQ(value.dump(2),
-            "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    \"\\u00e9\\n\\ud83d\\ude00\",\n    null,\n"
-            "    true\n  ]\n}");
+  EXPECT_EQ(
+      value.dump(2),
+      "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    \"\\u00e9\\n\\ud83d\\ude00\",\n    null,\n"
+      "    true\n  ]\n}");
   EXPECT_EQ(value.dump(-1, false), "{\"a\": [], \"b\": {}, \"c\": [\"é\\n😀\", null, true]}");
 }
 

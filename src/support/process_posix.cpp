@@ -31,8 +31,8 @@ int64_t physical_cores() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &affinity)) continue;
     ++logical;
-    const auto siblings = read_file(
-        cat("/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
+    const auto siblings =
+        read_file(cat("/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
     cores.insert(siblings.ok() ? *siblings : cat("cpu", cpu));
   }
   return logical == 0 ? 1 : static_cast<int64_t>(cores.size());

@@ -123,8 +123,8 @@ std::string python_float(double value) {
   if (std::isinf(value)) return value < 0 ? "-Infinity" : "Infinity";
   char buffer[64];
   const auto format = [&](std::chars_format chars_format) {
-    return std::string(
-        buffer, std::to_chars(buffer, buffer + sizeof(buffer), value, chars_format).ptr);
+    return std::string(buffer,
+                       std::to_chars(buffer, buffer + sizeof(buffer), value, chars_format).ptr);
   };
   // Python writes an exponent below 1e-4 and from 1e16.
   const double magnitude = std::fabs(value);
@@ -144,8 +144,8 @@ double shortest_double(float value) {
 
 std::string fixed(double value, int digits) {
   char buffer[400];
-  return {buffer, static_cast<size_t>(
-                      std::snprintf(buffer, sizeof(buffer), "%.*f", digits, value))};
+  return {buffer,
+          static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), "%.*f", digits, value))};
 }
 
 std::string hex(uint64_t value, int digits) {

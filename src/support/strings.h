@@ -47,7 +47,8 @@ std::optional<double> parse_double(std::string_view text);
 
 // As Python's repr(float): shortest decimal that reads back equal ("1e-05", "0.1", "268544.0").
 std::string python_float(double value);
-// The shortest decimal that reads back to the same float32, as a double (9.99999974e-06f gives 1e-05).
+// The shortest decimal that reads back to the same float32, as a double (9.99999974e-06f gives
+// 1e-05).
 double shortest_double(float value);
 
 // "%.*f" and "%0*x".

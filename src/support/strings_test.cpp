@@ -37,9 +37,8 @@ TEST(Strings, Bytes) {
 }
 
 TEST(Errors, HaveFourParts) {
-  const Error error =
-      unknown_name_error(ErrorKind::kUsage, "--quantization", "quantization", "q4f16_3",
-                         {"q0f16", "q4f16_1"});
+  const Error error = unknown_name_error(ErrorKind::kUsage, "--quantization", "quantization",
+                                         "q4f16_3", {"q0f16", "q4f16_1"});
   EXPECT_EQ(error.to_string(),
             "error: --quantization: unknown quantization q4f16_3\n"
             "  expected one of q0f16, q4f16_1\n  did you mean q4f16_1?");

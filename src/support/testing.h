@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests only: temporary folders, fixtures, and the conformance material that may lie beside the checkout.
+// For tests only: temporary folders, fixtures, and the conformance material that may lie beside the
+// checkout.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,7 +28,8 @@ class TemporaryDirectory {
  private:
   static void remove_all(const std::string& path) {
     if (is_directory(path)) {
-      for (const std::string& name : list_directory(path).value()) remove_all(path_join(path, name));
+      for (const std::string& name : list_directory(path).value())
+        remove_all(path_join(path, name));
     }
     std::remove(path.c_str());
   }
@@ -41,7 +43,7 @@ inline std::string shared_path(std::string_view name) {
 
 }  // namespace mlc
 
-// First line of a test that reads ../shared: skipped where that folder is absent. Where it is there, a file
-// missing in it must fail the test.
+// First line of a test that reads ../shared: skipped where that folder is absent. Where it is
+// there, a file missing in it must fail the test.
 #define MLC_NEEDS_SHARED() \
   if (!mlc::is_directory(mlc::shared_path("."))) GTEST_SKIP() << "../shared is absent"

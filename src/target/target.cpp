@@ -14,7 +14,8 @@ struct FeatureInfo {
 };
 
 constexpr FeatureInfo kFeatures[] = {
-#define MLC_CPU_FEATURE(enumerator, architecture, name) {CpuFeature::enumerator, architecture, name},
+#define MLC_CPU_FEATURE(enumerator, architecture, name) \
+  {CpuFeature::enumerator, architecture, name},
 #include "target/cpu_features.def"
 #undef MLC_CPU_FEATURE
 };
@@ -31,8 +32,7 @@ std::vector<CpuLevel> make_cpu_levels() {
   using enum CpuFeature;
   const CpuFeatures v2 = feature_set({kSse3, kSsse3, kSse41, kSse42, kPopcnt});
   const CpuFeatures v3 = v2 | feature_set({kAvx, kAvx2, kFma, kF16c, kBmi, kBmi2, kLzcnt});
-  const CpuFeatures v4 =
-      v3 | feature_set({kAvx512f, kAvx512bw, kAvx512cd, kAvx512dq, kAvx512vl});
+  const CpuFeatures v4 = v3 | feature_set({kAvx512f, kAvx512bw, kAvx512cd, kAvx512dq, kAvx512vl});
   return {
       {"x86-64", "x86_64", {}},
       {"x86-64-v2", "x86_64", v2},
@@ -88,9 +88,7 @@ int64_t Target::vector_registers() const {
   return features.has(CpuFeature::kAvx512vl) || architecture == "aarch64" ? 32 : 16;
 }
 
-bool Target::has_fma() const {
-  return features.has(CpuFeature::kFma) || architecture == "aarch64";
-}
+bool Target::has_fma() const { return features.has(CpuFeature::kFma) || architecture == "aarch64"; }
 
 bool Target::has_dot4() const {
   return features.has(CpuFeature::kAvx512vnni) || features.has(CpuFeature::kAvxvnni) ||
@@ -116,7 +114,12 @@ Result<Target> cpu_level_target(std::string_view name) {
 }
 
 Target gpu_target(DeviceKind device) {
-  return Target{.device = device, .triple = "", .architecture = "", .level = std::string(device_name(device)), .tune_cpu = "", .features = {}};
+  return Target{.device = device,
+                .triple = "",
+                .architecture = "",
+                .level = std::string(device_name(device)),
+                .tune_cpu = "",
+                .features = {}};
 }
 
 Result<Target> host_cpu_target() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What code is generated for: the device, its host, and what templates may ask of them. No LLVM here.
+// What code is generated for: the device, its host, and what templates may ask of them. No LLVM
+// here.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,8 @@ enum class CpuFeature : uint8_t {
 #undef MLC_CPU_FEATURE
 };
 
-// A set of CpuFeature. Its bits are part of the library format: entries of cpu_features.def are only appended.
+// A set of CpuFeature. Its bits are part of the library format: entries of cpu_features.def are
+// only appended.
 class CpuFeatures {
  public:
   CpuFeatures() = default;
@@ -43,7 +45,8 @@ class CpuFeatures {
   uint64_t bits_ = 0;
 };
 
-// Named sets of features: what --host builds for, and what the environment variable MLC_CPU_LEVEL pins.
+// Named sets of features: what --host builds for, and what the environment variable MLC_CPU_LEVEL
+// pins.
 struct CpuLevel {
   std::string_view name;  // "x86-64-v3"
   std::string_view architecture;
@@ -54,13 +57,14 @@ const std::vector<CpuLevel>& cpu_levels();
 // What templates ask. They never ask for an instruction set by name.
 struct Target {
   DeviceKind device = DeviceKind::kCpu;
-  std::string triple;        // "x86_64-unknown-linux-gnu": of the host, where the device is not the CPU
+  std::string triple;  // "x86_64-unknown-linux-gnu": of the host, where the device is not the CPU
   std::string architecture;  // "x86_64", "aarch64", "wasm32"
   std::string level;         // the name of the CpuLevel, or "native"
-  std::string tune_cpu;      // LLVM's name of the CPU to order instructions for; "" for none in particular
+  std::string
+      tune_cpu;  // LLVM's name of the CPU to order instructions for; "" for none in particular
   CpuFeatures features;
 
-  int64_t vector_bytes() const;      // of one register
+  int64_t vector_bytes() const;  // of one register
   int64_t vector_registers() const;
   bool has_fma() const;              // fused multiply-add in f32
   bool has_dot4() const;             // u8 x s8 dot products of four, summed into i32
@@ -71,8 +75,8 @@ struct Target {
 
   // Templates have two classes of schedules: lanes of vectors (CPU), and blocks of threads (GPU).
   bool is_gpu() const { return device != DeviceKind::kCpu; }
-  // Threads of a block of rowwise kernels: a power of two, and no more than any device allows (OpenCL and WebGPU promise
-  // 256 at the least).
+  // Threads of a block of rowwise kernels: a power of two, and no more than any device allows
+  // (OpenCL and WebGPU promise 256 at the least).
   int64_t block_threads() const { return 128; }
 };
 
@@ -80,7 +84,8 @@ struct Target {
 CpuFeatures host_cpu_features();
 std::string host_architecture();
 
-// The CPU at hand, or the level that MLC_CPU_LEVEL names; an error if the name is unknown or this CPU lacks it.
+// The CPU at hand, or the level that MLC_CPU_LEVEL names; an error if the name is unknown or this
+// CPU lacks it.
 Result<Target> host_cpu_target();
 // Code for a level by name; the triple's system is Linux.
 Result<Target> cpu_level_target(std::string_view level);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The logits of a sequence are the same bits however it is chunked, batched, threaded, and on every CPU level.
+// The logits of a sequence are the same bits however it is chunked, batched, threaded, and on every
+// CPU level.
 #include <algorithm>
 
 #include "tests/integration/tiny_model.h"
@@ -12,12 +13,15 @@ using runtime::WantedLogits;
 
 constexpr int64_t kVocab = 203;
 
-std::vector<float> run_chunked(const TinyModel& model, std::span<const int32_t> tokens, int64_t chunk, int64_t threads) {
+std::vector<float> run_chunked(const TinyModel& model, std::span<const int32_t> tokens,
+                               int64_t chunk, int64_t threads) {
   const auto session = model.open(threads);
   session->set_chunk_tokens(chunk);
   std::vector<float> logits;
-  const auto result = session->feed(session->cache().add_sequence(), tokens, static_cast<int64_t>(tokens.size()), WantedLogits::kAll,
-                                    [&](std::span<const float> row) { logits.insert(logits.end(), row.begin(), row.end()); });
+  const auto result = session->feed(
+      session->cache().add_sequence(), tokens, static_cast<int64_t>(tokens.size()),
+      WantedLogits::kAll,
+      [&](std::span<const float> row) { logits.insert(logits.end(), row.begin(), row.end()); });
   EXPECT_TRUE(result.ok());
   return logits;
 }
@@ -39,7 +43,8 @@ TEST_P(Bits, DependOnNeitherChunksNorThreads) {
   ASSERT_EQ(want.size(), 530u * kVocab);
   for (const int64_t chunk : {1, 5, 16, 512}) {
     for (const int64_t threads : {1, 2, 3}) {
-      EXPECT_TRUE(run_chunked(model, tokens, chunk, threads) == want) << chunk << " tokens at a time, " << threads << " threads";
+      EXPECT_TRUE(run_chunked(model, tokens, chunk, threads) == want)
+          << chunk << " tokens at a time, " << threads << " threads";
     }
   }
 }
@@ -49,7 +54,8 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
   const std::vector<int32_t> tokens = test_tokens(300, kVocab);
   const std::span<const int32_t> all(tokens);
   const std::vector<float> alone = run_chunked(model, all.first(200), 64, 2);
-  // The same sequence in steps of 40 and then single tokens, among others at other lengths that come and go.
+  // The same sequence in steps of 40 and then single tokens, among others at other lengths that
+  // come and go.
   const auto session = model.open(2);
   const auto watched = session->cache().add_sequence();
   const auto other = session->cache().add_sequence();
@@ -62,12 +68,16 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
     const int64_t other_count = step % 3 == 0 ? 7 : 1;
     std::vector<SequenceTokens> batch;
     if (other_at + other_count <= 300) {
-      batch.push_back({other, all.subspan(static_cast<size_t>(other_at), static_cast<size_t>(other_count)), 300, WantedLogits::kAll});
+      batch.push_back({other,
+                       all.subspan(static_cast<size_t>(other_at), static_cast<size_t>(other_count)),
+                       300, WantedLogits::kAll});
       other_at += other_count;
     }
     const size_t rows_before = batch.empty() ? 0 : batch[0].tokens.size();
-    batch.push_back({watched, all.subspan(static_cast<size_t>(at), static_cast<size_t>(count)), 200, WantedLogits::kAll});
-    if (step % 2 == 0) batch.push_back({third, all.subspan(static_cast<size_t>(step), 1), 300, WantedLogits::kNone});
+    batch.push_back({watched, all.subspan(static_cast<size_t>(at), static_cast<size_t>(count)), 200,
+                     WantedLogits::kAll});
+    if (step % 2 == 0)
+      batch.push_back({third, all.subspan(static_cast<size_t>(step), 1), 300, WantedLogits::kNone});
     const auto logits = session->step(batch);
     ASSERT_TRUE(logits.ok()) << logits.error().to_string();
     const auto own = logits->subspan(rows_before * kVocab, static_cast<size_t>(count) * kVocab);
@@ -88,7 +98,8 @@ TEST_P(Bits, AreEqualOnEveryCpuLevel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Quantizations, Bits, testing::Values("q4f16_1", "q4f32_1", "q0f16", "q3f16_1", "q4f16_0"),
+INSTANTIATE_TEST_SUITE_P(Quantizations, Bits,
+                         testing::Values("q4f16_1", "q4f32_1", "q0f16", "q3f16_1", "q4f16_0"),
                          [](const auto& info) { return info.param; });
 
 TEST(KvCacheBits, AForkGoesOnAsItsParentWould) {
@@ -106,9 +117,11 @@ TEST(KvCacheBits, AForkGoesOnAsItsParentWould) {
   ASSERT_TRUE(session->feed(parent, all.first(30), 150, WantedLogits::kNone, ignore).ok());
   session->cache().remove(parent);
   std::vector<float> got;
-  ASSERT_TRUE(session->feed(*child, all.subspan(100), 150, WantedLogits::kAll, [&](std::span<const float> row) {
-                       got.insert(got.end(), row.begin(), row.end());
-                     }).ok());
+  ASSERT_TRUE(
+      session
+          ->feed(*child, all.subspan(100), 150, WantedLogits::kAll,
+                 [&](std::span<const float> row) { got.insert(got.end(), row.begin(), row.end()); })
+          .ok());
   EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 100 * kVocab));
 }
 
@@ -124,9 +137,11 @@ TEST(KvCacheBits, TruncationForgetsExactlyWhatWasCutOff) {
   ASSERT_TRUE(session->feed(sequence, all.first(60), 150, WantedLogits::kNone, ignore).ok());
   session->cache().truncate(sequence, 70);
   std::vector<float> got;
-  ASSERT_TRUE(session->feed(sequence, all.subspan(70), 150, WantedLogits::kAll, [&](std::span<const float> row) {
-                       got.insert(got.end(), row.begin(), row.end());
-                     }).ok());
+  ASSERT_TRUE(
+      session
+          ->feed(sequence, all.subspan(70), 150, WantedLogits::kAll,
+                 [&](std::span<const float> row) { got.insert(got.end(), row.begin(), row.end()); })
+          .ok());
   EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 70 * kVocab));
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every kernel of tiny models, call by call: the compiled code and the kernel interpreter start from the same memory and
-// must leave the same bytes. At every CPU level of this machine, in all quantization modes, at ragged sizes, for the row
-// counts that choose each variant. The interpreter also checks every access against the size of its buffer.
+// Every kernel of tiny models, call by call: the compiled code and the kernel interpreter start
+// from the same memory and must leave the same bytes. At every CPU level of this machine, in all
+// quantization modes, at ragged sizes, for the row counts that choose each variant. The interpreter
+// also checks every access against the size of its buffer.
 #include <algorithm>
 #include <functional>
 #include <map>
 
-#include "compiler/pipeline.h"
 #include "compiler/compile.h"
+#include "compiler/pipeline.h"
 #include "formats/parameter_shards.h"
 #include "kernel/interpreter.h"
 #include "kernel/text.h"
@@ -23,7 +24,8 @@ namespace {
 using formats::InputTable;
 using formats::PlanArgument;
 
-// Runs a plan call by call, with memory of its own; what runs a kernel and what happens after a call is the caller's.
+// Runs a plan call by call, with memory of its own; what runs a kernel and what happens after a
+// call is the caller's.
 class Execution {
  public:
   struct Call {
@@ -35,21 +37,29 @@ class Execution {
   using Run = std::function<void(const Call&)>;
 
   Execution(const formats::Plan& plan, const TinyModel& model)
-      : plan_(plan), shards_(or_throw(formats::ParameterShards::open(model.directory()))), cache_(or_throw(runtime::KvCache::create(plan, 1024))) {}
+      : plan_(plan),
+        shards_(or_throw(formats::ParameterShards::open(model.directory()))),
+        cache_(or_throw(runtime::KvCache::create(plan, 1024))) {}
 
   runtime::KvCache& cache() { return cache_; }
 
   void step(const std::vector<runtime::SequenceTokens>& batch, const Run& run) {
-    for (const auto& s : batch) ASSERT_TRUE(cache_.extend(s.sequence, static_cast<int64_t>(s.tokens.size())));
+    for (const auto& s : batch)
+      ASSERT_TRUE(cache_.extend(s.sequence, static_cast<int64_t>(s.tokens.size())));
     tables_ = runtime::make_step_tables(plan_, cache_, batch, 2);
     arena_.assign(static_cast<size_t>(value(plan_.arena_bytes)), std::byte{0});
     for (const formats::PlanCall& call : plan_.calls) {
       const int64_t rows = tables_.sizes[call.symbol];
       if (rows == 0) continue;
-      const auto variant = std::find_if(call.variants.begin(), call.variants.end(), [&](const auto& v) { return rows <= v.max_value; });
+      const auto variant = std::find_if(call.variants.begin(), call.variants.end(),
+                                        [&](const auto& v) { return rows <= v.max_value; });
       if (variant->kernel == formats::PlanVariant::kNoKernel) continue;
       const int64_t units = variant->tasks.symbol == 0 ? 1 : tables_.sizes[variant->tasks.symbol];
-      Call c{&call, variant->kernel, variant->tasks.multiplier * ((units + variant->tasks.divisor - 1) / variant->tasks.divisor), {}};
+      Call c{&call,
+             variant->kernel,
+             variant->tasks.multiplier *
+                 ((units + variant->tasks.divisor - 1) / variant->tasks.divisor),
+             {}};
       for (const PlanArgument& a : variant->arguments) c.arguments.push_back(argument(a));
       run(c);
       if (testing::Test::HasFailure()) return;
@@ -75,14 +85,22 @@ class Execution {
 
   const std::vector<int32_t>& table(const PlanArgument& a) const {
     switch (static_cast<InputTable>(a.index)) {
-      case InputTable::kTokens: return tables_.tokens;
-      case InputTable::kPositions: return tables_.positions;
-      case InputTable::kLengths: return tables_.lengths;
-      case InputTable::kLogitRows: return tables_.logit_rows;
-      case InputTable::kCacheSlots: return tables_.groups[a.group].slots;
-      case InputTable::kPages: return tables_.groups[a.group].pages;
-      case InputTable::kItems: return tables_.groups[a.group].items;
-      case InputTable::kMerges: return tables_.groups[a.group].merges;
+      case InputTable::kTokens:
+        return tables_.tokens;
+      case InputTable::kPositions:
+        return tables_.positions;
+      case InputTable::kLengths:
+        return tables_.lengths;
+      case InputTable::kLogitRows:
+        return tables_.logit_rows;
+      case InputTable::kCacheSlots:
+        return tables_.groups[a.group].slots;
+      case InputTable::kPages:
+        return tables_.groups[a.group].pages;
+      case InputTable::kItems:
+        return tables_.groups[a.group].items;
+      case InputTable::kMerges:
+        return tables_.groups[a.group].merges;
     }
     return tables_.tokens;
   }
@@ -90,7 +108,8 @@ class Execution {
   int64_t layer_bytes(uint32_t layer) const {
     for (int g = 0; g < cache_.num_groups(); ++g) {
       const auto& group = cache_.group(g);
-      if (std::find(group.layers.begin(), group.layers.end(), layer) != group.layers.end()) return cache_.total_pages(g) * group.page_bytes;
+      if (std::find(group.layers.begin(), group.layers.end(), layer) != group.layers.end())
+        return cache_.total_pages(g) * group.page_bytes;
     }
     return 0;
   }
@@ -101,7 +120,8 @@ class Execution {
 
   kernel::Argument argument(const PlanArgument& a) {
     switch (a.kind) {
-      case PlanArgument::Kind::kArena: return {std::span(arena_).subspan(static_cast<size_t>(value(a.offset))), 0};
+      case PlanArgument::Kind::kArena:
+        return {std::span(arena_).subspan(static_cast<size_t>(value(a.offset))), 0};
       case PlanArgument::Kind::kWeight: {
         const Bytes bytes = shards_.bytes(*shards_.find(plan_.weights[a.index].name));
         return {writable(bytes.data(), bytes.size()), 0};
@@ -110,9 +130,12 @@ class Execution {
         const auto offset = static_cast<size_t>(a.offset.constant);
         return {writable(plan_.constants.data() + offset, plan_.constants.size() - offset), 0};
       }
-      case PlanArgument::Kind::kCache: return {writable(cache_.layer_data(a.index), static_cast<size_t>(layer_bytes(a.index))), 0};
-      case PlanArgument::Kind::kInput: return {writable(table(a).data(), table(a).size() * 4), 0};
-      case PlanArgument::Kind::kSize: return {{}, tables_.sizes[a.symbol]};
+      case PlanArgument::Kind::kCache:
+        return {writable(cache_.layer_data(a.index), static_cast<size_t>(layer_bytes(a.index))), 0};
+      case PlanArgument::Kind::kInput:
+        return {writable(table(a).data(), table(a).size() * 4), 0};
+      case PlanArgument::Kind::kSize:
+        return {{}, tables_.sizes[a.symbol]};
     }
     return {};
   }
@@ -124,8 +147,8 @@ class Execution {
   runtime::StepTables tables_;
 };
 
-// The steps of the comparison: they choose every variant of every call, and go past a block of positions, so that a
-// single token's work is cut into partial results.
+// The steps of the comparison: they choose every variant of every call, and go past a block of
+// positions, so that a single token's work is cut into partial results.
 void run_steps(Execution& execution, const Execution::Run& run) {
   static const std::vector<int32_t> tokens = test_tokens(200, 203);
   const std::span<const int32_t> all(tokens);
@@ -133,8 +156,12 @@ void run_steps(Execution& execution, const Execution::Run& run) {
   const auto second = execution.cache().add_sequence();
   using runtime::WantedLogits;
   execution.step({{first, all.first(1), 60, WantedLogits::kAll}}, run);
-  execution.step({{first, all.subspan(1, 5), 60, WantedLogits::kLast}, {second, all.subspan(7, 1), 60, WantedLogits::kAll}}, run);
-  execution.step({{first, all.subspan(6, 37), 60, WantedLogits::kNone}, {second, all.subspan(8, 11), 60, WantedLogits::kAll}}, run);
+  execution.step({{first, all.subspan(1, 5), 60, WantedLogits::kLast},
+                  {second, all.subspan(7, 1), 60, WantedLogits::kAll}},
+                 run);
+  execution.step({{first, all.subspan(6, 37), 60, WantedLogits::kNone},
+                  {second, all.subspan(8, 11), 60, WantedLogits::kAll}},
+                 run);
   execution.step({{first, all.subspan(40, 90), 60, WantedLogits::kNone}}, run);
   execution.step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}}, run);
 }
@@ -151,7 +178,8 @@ std::vector<Case> cases() {
     config.set("num_hidden_layers", 1);
     return config;
   };
-  const auto add = [&](const std::string& quantization, const std::string& opt, Json config, const std::string& suffix) {
+  const auto add = [&](const std::string& quantization, const std::string& opt, Json config,
+                       const std::string& suffix) {
     Case c;
     c.spec.model_type = config.find("model_type")->as_string();
     c.spec.quantization = quantization;
@@ -160,8 +188,11 @@ std::vector<Case> cases() {
     c.name = quantization + "_" + opt.substr(0, 2) + suffix;
     list.push_back(std::move(c));
   };
-  for (const char* q : {"q0f16", "q0bf16", "q0f32", "q3f16_0", "q3f16_1", "q4f16_0", "q4f16_1", "q4f32_1", "q4bf16_1", "q4f16_2"}) add(q, "O2", small(tiny_llama_config()), "");
-  for (const char* q : {"q3f16_0", "q3f16_1", "q4f16_0", "q4f16_1"}) add(q, "O0", small(tiny_llama_config()), "_exact");
+  for (const char* q : {"q0f16", "q0bf16", "q0f32", "q3f16_0", "q3f16_1", "q4f16_0", "q4f16_1",
+                        "q4f32_1", "q4bf16_1", "q4f16_2"})
+    add(q, "O2", small(tiny_llama_config()), "");
+  for (const char* q : {"q3f16_0", "q3f16_1", "q4f16_0", "q4f16_1"})
+    add(q, "O0", small(tiny_llama_config()), "_exact");
   add("q4f16_awq", "O2", small(tiny_awq_config()), "");
   add("q4f16_awq", "O0", small(tiny_awq_config()), "_exact");
   add("q4f16_1", "O2", small(tiny_gpt_neox_config()), "_gpt_neox");
@@ -170,7 +201,8 @@ std::vector<Case> cases() {
   window.set("sliding_window", 50);
   add("q4f16_1", "O2", window, "_window");
   Json scaled = small(tiny_llama_config());
-  scaled.set("rope_scaling", parse_json(R"({"rope_type": "dynamic", "factor": 2.0})", "test").value());
+  scaled.set("rope_scaling",
+             parse_json(R"({"rope_type": "dynamic", "factor": 2.0})", "test").value());
   scaled.set("max_position_embeddings", 32);
   add("q0f16", "O2", scaled, "_dynamic_rope");
   return list;
@@ -179,18 +211,20 @@ std::vector<Case> cases() {
 class Kernels : public testing::TestWithParam<Case> {};
 
 TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
-  // Levels often have the same kernels and differ in the instructions only: what was interpreted once serves all.
+  // Levels often have the same kernels and differ in the instructions only: what was interpreted
+  // once serves all.
   std::map<std::string, std::vector<std::vector<std::byte>>> interpreted;
   for (const std::string& level : runnable_levels()) {
     SCOPED_TRACE(level);
     TinyModelSpec spec = GetParam().spec;
     spec.level = level;
     const TinyModel model(spec);
-    const quantization::Quantization& q = *or_throw(quantization::find_quantization(spec.quantization, "test"));
+    const quantization::Quantization& q =
+        *or_throw(quantization::find_quantization(spec.quantization, "test"));
     compiler::PipelineOptions pipeline;
     pipeline.int8_activations = compiler::parse_opt(spec.opt, q).int8_activations;
-    const compiler::PlanAndKernels planned =
-        compiler::run_pipeline(model.graph(), q, or_throw(target::cpu_level_target(level)), pipeline, nullptr);
+    const compiler::PlanAndKernels planned = compiler::run_pipeline(
+        model.graph(), q, or_throw(target::cpu_level_target(level)), pipeline, nullptr);
     std::string key;
     for (kernel::Kernel k : planned.kernels) {
       k.name.clear();
@@ -210,14 +244,17 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
     run_steps(execution, [&](const Execution::Call& call) {
       std::vector<uint64_t> slots;
       for (const kernel::Argument& a : call.arguments) {
-        slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size) : reinterpret_cast<uint64_t>(a.bytes.data()));
+        slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size)
+                                                  : reinterpret_cast<uint64_t>(a.bytes.data()));
       }
-      std::vector<std::byte> scratch(static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
+      std::vector<std::byte> scratch(
+          static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
       const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
       const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
       library.kernel(call.kernel)(&args, 0, call.tasks);
       ASSERT_LT(done, want.size());
-      ASSERT_TRUE(execution.memory() == want[done]) << call.call->label << ": " << planned.kernels[call.kernel].name;
+      ASSERT_TRUE(execution.memory() == want[done])
+          << call.call->label << ": " << planned.kernels[call.kernel].name;
       ++done;
     });
     EXPECT_EQ(done, want.size());
@@ -225,7 +262,8 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Kernels, testing::ValuesIn(cases()), [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Models, Kernels, testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace mlc

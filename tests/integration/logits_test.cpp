@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logits of compiled libraries against the graph interpreter on the dequantized weights, for every quantization mode,
-// at a K that is ragged to the group and to the word.
+// Logits of compiled libraries against the graph interpreter on the dequantized weights, for every
+// quantization mode, at a K that is ragged to the group and to the word.
 #include <cmath>
 
 #include "tests/integration/tiny_model.h"
@@ -32,15 +32,19 @@ Logits run_both(const TinyModel& model) {
   Logits run;
   const auto session = model.open(2);
   const auto sequence = session->cache().add_sequence();
-  const auto row = [&](std::span<const float> logits) { run.got.insert(run.got.end(), logits.begin(), logits.end()); };
+  const auto row = [&](std::span<const float> logits) {
+    run.got.insert(run.got.end(), logits.begin(), logits.end());
+  };
   const std::span<const int32_t> all(tokens);
   const auto feed = [&](size_t from, size_t count) {
-    const auto result = session->feed(sequence, all.subspan(from, count), 43, runtime::WantedLogits::kAll, row);
+    const auto result =
+        session->feed(sequence, all.subspan(from, count), 43, runtime::WantedLogits::kAll, row);
     ASSERT_TRUE(result.ok()) << result.error().to_string();
   };
   feed(0, 40);
   for (size_t i = 40; i < 43; ++i) feed(i, 1);
-  graph::Interpreter interpreter(model.graph(), [&](const graph::Node& node) { return model.parameter(node); });
+  graph::Interpreter interpreter(model.graph(),
+                                 [&](const graph::Node& node) { return model.parameter(node); });
   graph::Step step;
   for (int32_t i = 0; i < 43; ++i) {
     step.tokens.push_back(tokens[static_cast<size_t>(i)]);
@@ -59,7 +63,8 @@ class EveryMode : public testing::TestWithParam<std::string> {
     TinyModelSpec s;
     s.quantization = quantization;
     s.opt = opt;
-    s.config = quantization.find("awq") != std::string::npos ? tiny_awq_config() : tiny_llama_config();
+    s.config =
+        quantization.find("awq") != std::string::npos ? tiny_awq_config() : tiny_llama_config();
     return s;
   }
 };
@@ -71,7 +76,8 @@ TEST_P(EveryMode, ExactActivationsGiveTheInterpretersLogits) {
   EXPECT_LT(relative_error(run.got, run.want), 1e-3);
 }
 
-// A product with int8 activations is off by about 0.6 % of its size; those of one block and the head add up as squares.
+// A product with int8 activations is off by about 0.6 % of its size; those of one block and the
+// head add up as squares.
 TEST_P(EveryMode, TheDefaultIsWithinWhatInt8Loses) {
   TinyModelSpec s = spec(GetParam(), "O2");
   s.config.set("num_hidden_layers", 1);
@@ -82,8 +88,9 @@ TEST_P(EveryMode, TheDefaultIsWithinWhatInt8Loses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Quantizations, EveryMode,
-                         testing::Values("q0f16", "q0bf16", "q0f32", "q3f16_0", "q3f16_1", "q4f16_0", "q4f16_1", "q4f32_1", "q4bf16_0",
-                                         "q4bf16_1", "q4f16_2", "q4f16_awq"),
+                         testing::Values("q0f16", "q0bf16", "q0f32", "q3f16_0", "q3f16_1",
+                                         "q4f16_0", "q4f16_1", "q4f32_1", "q4bf16_0", "q4bf16_1",
+                                         "q4f16_2", "q4f16_awq"),
                          [](const auto& info) { return info.param; });
 
 TEST(Models, GptNeoxGivesTheInterpretersLogits) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small model with random weights, made in memory by our own converter and compiler: for tests that need both columns.
+// A small model with random weights, made in memory by our own converter and compiler: for tests
+// that need both columns.
 #pragma once
 
 #include <map>

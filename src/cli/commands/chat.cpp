@@ -294,8 +294,7 @@ class Repl {
     engine::Request request;
     formats::PromptInput input = history_.with(message);
     input.template_arguments = template_arguments_;
-    request.prompt =
-        or_throw(engine::prompt_ids(conversation, model_.engine->tokenizer(), input));
+    request.prompt = or_throw(engine::prompt_ids(conversation, model_.engine->tokenizer(), input));
     request.sampling = settings_.sampling;
     request.sampling.seed = settings_.seed
                                 ? *settings_.seed

@@ -34,11 +34,13 @@ struct DebugOptions {
 
   std::vector<int32_t> read_tokens() const {
     const Json json = or_throw(read_json_file(tokens));
-    if (!json.is_array()) throw UserError(tokens, cat("is ", json.kind_name()), "a list of token ids");
+    if (!json.is_array())
+      throw UserError(tokens, cat("is ", json.kind_name()), "a list of token ids");
     if (json.as_array().empty()) throw UserError(tokens, "is an empty list", "a list of token ids");
     std::vector<int32_t> ids;
     for (const Json& item : json.as_array()) {
-      if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX) throw UserError(tokens, "holds something that is no token id");
+      if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX)
+        throw UserError(tokens, "holds something that is no token id");
       ids.push_back(static_cast<int32_t>(item.as_int()));
     }
     return ids;
@@ -53,7 +55,8 @@ struct DebugOptions {
 
 // NumPy's format 1.0: magic, header padded to a multiple of 64, data.
 std::string npy_header(int64_t rows, int64_t columns) {
-  std::string header = cat("{'descr': '<f4', 'fortran_order': False, 'shape': (", rows, ", ", columns, "), }");
+  std::string header =
+      cat("{'descr': '<f4', 'fortran_order': False, 'shape': (", rows, ", ", columns, "), }");
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';
   std::string bytes("\x93NUMPY\x01\x00", 8);
@@ -70,17 +73,22 @@ int run_debug_logits(Arguments arguments) {
   bool last_only = false;
   std::optional<int64_t> prefill_chunk;
   std::optional<int64_t> decode_from;
-  ArgumentParser parser("debug logits", "Writes the logits of every position as a .npy file, [tokens, vocab].",
-                        {"mlc_llm debug logits dist/llama --model-lib dist/llama.so --tokens ids.json --output logits.npy"});
+  ArgumentParser parser("debug logits",
+                        "Writes the logits of every position as a .npy file, [tokens, vocab].",
+                        {"mlc_llm debug logits dist/llama --model-lib dist/llama.so --tokens "
+                         "ids.json --output logits.npy"});
   options.declare(parser);
   parser.required_option("--output", &output, "file to write");
   parser.flag("--last-only", &last_only, "the last position only");
   parser.option("--prefill-chunk", &prefill_chunk, "ids that are prefilled at a time");
-  parser.option("--decode-from", &decode_from, "prefill the first K ids, feed the others one by one");
+  parser.option("--decode-from", &decode_from,
+                "prefill the first K ids, feed the others one by one");
   if (!parser.parse(arguments)) return 0;
   const std::vector<int32_t> ids = options.read_tokens();
   const auto count = static_cast<int64_t>(ids.size());
-  if (prefill_chunk && *prefill_chunk < 1) throw UserError(usage_error("--prefill-chunk", cat("is ", *prefill_chunk), "a positive number"));
+  if (prefill_chunk && *prefill_chunk < 1)
+    throw UserError(
+        usage_error("--prefill-chunk", cat("is ", *prefill_chunk), "a positive number"));
   const int64_t prefill = std::clamp<int64_t>(decode_from.value_or(count), 0, count);
   const auto session = options.open(count);
   OutputFile file = or_throw(OutputFile::create(output));
@@ -91,12 +99,15 @@ int run_debug_logits(Arguments arguments) {
   const auto row = [&](std::span<const float> logits) {
     ++seen;
     if (last_only && seen < count) return;
-    or_throw(file.write(Bytes(reinterpret_cast<const std::byte*>(logits.data()), logits.size_bytes())));
+    or_throw(
+        file.write(Bytes(reinterpret_cast<const std::byte*>(logits.data()), logits.size_bytes())));
   };
   const std::span<const int32_t> all(ids);
-  or_throw(session->feed(sequence, all.first(static_cast<size_t>(prefill)), count, WantedLogits::kAll, row));
+  or_throw(session->feed(sequence, all.first(static_cast<size_t>(prefill)), count,
+                         WantedLogits::kAll, row));
   for (int64_t i = prefill; i < count; ++i) {
-    or_throw(session->feed(sequence, all.subspan(static_cast<size_t>(i), 1), count, WantedLogits::kAll, row));
+    or_throw(session->feed(sequence, all.subspan(static_cast<size_t>(i), 1), count,
+                           WantedLogits::kAll, row));
   }
   or_throw(file.commit());
   return 0;
@@ -105,8 +116,10 @@ int run_debug_logits(Arguments arguments) {
 int run_debug_greedy(Arguments arguments) {
   DebugOptions options;
   int64_t max_new = 16;
-  ArgumentParser parser("debug greedy", "Prints the ids that follow, each the lowest of those with the largest logit.",
-                        {"mlc_llm debug greedy dist/llama --model-lib dist/llama.so --tokens ids.json --max-new 16"});
+  ArgumentParser parser(
+      "debug greedy",
+      "Prints the ids that follow, each the lowest of those with the largest logit.",
+      {"mlc_llm debug greedy dist/llama --model-lib dist/llama.so --tokens ids.json --max-new 16"});
   options.declare(parser);
   parser.option("--max-new", &max_new, "how many");
   if (!parser.parse(arguments)) return 0;
@@ -123,7 +136,8 @@ int run_debug_greedy(Arguments arguments) {
   or_throw(session->feed(sequence, ids, count, WantedLogits::kLast, row));
   for (int64_t i = 0; i < max_new; ++i) {
     texts.push_back(std::to_string(next));
-    if (i + 1 < max_new) or_throw(session->feed(sequence, {&next, 1}, count, WantedLogits::kLast, row));
+    if (i + 1 < max_new)
+      or_throw(session->feed(sequence, {&next, 1}, count, WantedLogits::kLast, row));
   }
   std::printf("[%s]\n", join(texts, ", ").c_str());
   return 0;

@@ -35,7 +35,8 @@ std::unique_ptr<tokenizers::Tokenizer> open_tokenizer(const std::string& path) {
   if (path.ends_with(".gguf")) {
     const formats::GgufFile file = or_throw(formats::GgufFile::open(path));
     for (const formats::NamedText& text : or_throw(formats::gguf_tokenizer_files(file))) {
-      if (text.name == "tokenizer.json") return or_throw(tokenizers::tokenizer_from_json_text(text.text, path));
+      if (text.name == "tokenizer.json")
+        return or_throw(tokenizers::tokenizer_from_json_text(text.text, path));
     }
     throw UserError(path, "has no tokenizer");
   }

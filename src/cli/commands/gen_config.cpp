@@ -24,8 +24,9 @@ int run_gen_config(Arguments arguments) {
        "--context-window-size 2048 -o dist/mine",
        "mlc_llm gen_config llama3_2_1b --quantization q4f16_1 --conv-template llama-3_1 -o "
        "dist/preset"});
-  parser.positional("CONFIG", &options.config,
-                    "folder of a Hugging Face model, its config.json, a .gguf file, or the name of a preset");
+  parser.positional(
+      "CONFIG", &options.config,
+      "folder of a Hugging Face model, its config.json, a .gguf file, or the name of a preset");
   parser.required_option(
       "--quantization", &options.quantization,
       "recorded in the file; one of " + join(formats::quantization_names(), ", "));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensor intrinsics as instructions: vpdpbusd, vpmaddubsw and vpmaddwd, sdot, or widened arithmetic. All give the
-// same integers: the unsigned operand has seven bits, so nothing saturates.
+// Tensor intrinsics as instructions: vpdpbusd, vpmaddubsw and vpmaddwd, sdot, or widened
+// arithmetic. All give the same integers: the unsigned operand has seven bits, so nothing
+// saturates.
 #include "codegen/llvm/emitter.h"
 
 namespace mlc::codegen {
@@ -28,7 +29,8 @@ const Width* choose(std::initializer_list<Width> widths, int64_t register_bytes,
 // Lane i of the result is the sum of lanes 2 i and 2 i + 1; of two lanes it is a scalar.
 llvm::Value* sum_of_pairs(llvm::IRBuilder<>& b, llvm::Value* v) {
   if (lanes_of(v) == 2) {
-    return b.CreateAdd(b.CreateExtractElement(v, uint64_t{0}), b.CreateExtractElement(v, uint64_t{1}));
+    return b.CreateAdd(b.CreateExtractElement(v, uint64_t{0}),
+                       b.CreateExtractElement(v, uint64_t{1}));
   }
   std::vector<int> even;
   std::vector<int> odd;
@@ -78,10 +80,10 @@ llvm::Value* DotProducts::dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b)
       std::vector<llvm::Value*> pieces;
       const int step = width->bytes / 4;
       for (int i = 0; i < lanes; i += step) {
-        pieces.push_back(b_.CreateIntrinsic(width->id, {},
-                                            {VectorPieces::slice(b_, acc, i, step),
-                                             VectorPieces::slice(b_, a32, i, step),
-                                             VectorPieces::slice(b_, b32, i, step)}));
+        pieces.push_back(b_.CreateIntrinsic(
+            width->id, {},
+            {VectorPieces::slice(b_, acc, i, step), VectorPieces::slice(b_, a32, i, step),
+             VectorPieces::slice(b_, b32, i, step)}));
       }
       return VectorPieces::join(b_, pieces);
     }
@@ -91,10 +93,10 @@ llvm::Value* DotProducts::dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b)
     auto* const v4i32 = llvm::FixedVectorType::get(b_.getInt32Ty(), 4);
     auto* const v16i8 = llvm::FixedVectorType::get(b_.getInt8Ty(), 16);
     for (int i = 0; i < lanes; i += 4) {
-      pieces.push_back(b_.CreateIntrinsic(llvm::Intrinsic::aarch64_neon_sdot, {v4i32, v16i8},
-                                          {VectorPieces::slice(b_, acc, i, 4),
-                                           VectorPieces::slice(b_, a, 4 * i, 16),
-                                           VectorPieces::slice(b_, b, 4 * i, 16)}));
+      pieces.push_back(b_.CreateIntrinsic(
+          llvm::Intrinsic::aarch64_neon_sdot, {v4i32, v16i8},
+          {VectorPieces::slice(b_, acc, i, 4), VectorPieces::slice(b_, a, 4 * i, 16),
+           VectorPieces::slice(b_, b, 4 * i, 16)}));
     }
     return VectorPieces::join(b_, pieces);
   }
@@ -127,11 +129,11 @@ llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
 llvm::Value* DotProducts::pair_sum(llvm::Value* a) {
   const int lanes = lanes_of(a);
   if (target_.architecture == "x86_64") {
-    const Width* width = choose({{64, llvm::Intrinsic::x86_avx512_pmaddw_d_512},
-                                 {32, llvm::Intrinsic::x86_avx2_pmadd_wd},
-                                 {16, llvm::Intrinsic::x86_sse2_pmadd_wd}},
-                                target_.features.has(target::CpuFeature::kAvx2) ? target_.vector_bytes() : 16,
-                                2 * lanes);
+    const Width* width = choose(
+        {{64, llvm::Intrinsic::x86_avx512_pmaddw_d_512},
+         {32, llvm::Intrinsic::x86_avx2_pmadd_wd},
+         {16, llvm::Intrinsic::x86_sse2_pmadd_wd}},
+        target_.features.has(target::CpuFeature::kAvx2) ? target_.vector_bytes() : 16, 2 * lanes);
     if (width != nullptr) {
       const int step = width->bytes / 2;
       llvm::Value* ones = llvm::ConstantInt::get(
@@ -144,7 +146,8 @@ llvm::Value* DotProducts::pair_sum(llvm::Value* a) {
       return VectorPieces::join(b_, pieces);
     }
   }
-  llvm::Value* wide = b_.CreateSExt(a, llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes)));
+  llvm::Value* wide =
+      b_.CreateSExt(a, llvm::FixedVectorType::get(b_.getInt32Ty(), static_cast<unsigned>(lanes)));
   return sum_of_pairs(b_, wide);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One kernel into an LLVM function. ExprEmitter makes values of expressions, KernelEmitter statements and loops.
+// One kernel into an LLVM function. ExprEmitter makes values of expressions, KernelEmitter
+// statements and loops.
 #pragma once
 
 #include <map>
@@ -12,8 +13,8 @@
 
 namespace mlc::codegen {
 
-// Values in LLVM: integers and f32/f64 as themselves, f16 and bf16 as i16 (their arithmetic is never LLVM's),
-// bools as i1; vectors of them.
+// Values in LLVM: integers and f32/f64 as themselves, f16 and bf16 as i16 (their arithmetic is
+// never LLVM's), bools as i1; vectors of them.
 llvm::Type* llvm_type(llvm::LLVMContext& context, kernel::Type type);
 
 // Pieces of a vector that fit one register: split, apply, join.
@@ -23,10 +24,12 @@ class VectorPieces {
   static llvm::Value* join(llvm::IRBuilder<>& b, const std::vector<llvm::Value*>& pieces);
 };
 
-// Conversions of half floats, as instructions where the target has them, else as integer arithmetic.
+// Conversions of half floats, as instructions where the target has them, else as integer
+// arithmetic.
 class HalfFloats {
  public:
-  HalfFloats(llvm::IRBuilder<>& builder, const target::Target& target) : b_(builder), target_(target) {}
+  HalfFloats(llvm::IRBuilder<>& builder, const target::Target& target)
+      : b_(builder), target_(target) {}
   llvm::Value* f16_to_f32(llvm::Value* bits);
   llvm::Value* f32_to_f16(llvm::Value* value);
   llvm::Value* bf16_to_f32(llvm::Value* bits);
@@ -42,7 +45,8 @@ class HalfFloats {
 // Tensor intrinsics: dot4, dot2, pair_sum as the best instructions of the target.
 class DotProducts {
  public:
-  DotProducts(llvm::IRBuilder<>& builder, const target::Target& target) : b_(builder), target_(target) {}
+  DotProducts(llvm::IRBuilder<>& builder, const target::Target& target)
+      : b_(builder), target_(target) {}
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
   llvm::Value* dot2(llvm::Value* a, llvm::Value* b);
   llvm::Value* pair_sum(llvm::Value* a);
@@ -64,7 +68,8 @@ class ExprEmitter {
   // A register buffer: one stack slot per element, which LLVM turns into registers.
   void bind_registers(const kernel::Buffer* buffer, std::vector<llvm::AllocaInst*> slots);
 
-  void emit_store(const kernel::Buffer& buffer, const kernel::Expr& index, const kernel::Expr& value);
+  void emit_store(const kernel::Buffer& buffer, const kernel::Expr& index,
+                  const kernel::Expr& value);
   void emit_prefetch(const kernel::Buffer& buffer, const kernel::Expr& index);
 
  private:

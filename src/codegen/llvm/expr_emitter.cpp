@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values of kernel IR expressions in LLVM IR. No fast-math flags: every rounding is as docs/ir.md says.
+// Values of kernel IR expressions in LLVM IR. No fast-math flags: every rounding is as docs/ir.md
+// says.
 #include "codegen/llvm/emitter.h"
 #include "kernel/builder.h"
 #include "support/check.h"
@@ -12,9 +13,15 @@ using kernel::ExprNode;
 llvm::Type* llvm_type(llvm::LLVMContext& context, kernel::Type type) {
   llvm::Type* element = nullptr;
   switch (type.dtype) {
-    case DType::kF32: element = llvm::Type::getFloatTy(context); break;
-    case DType::kF64: element = llvm::Type::getDoubleTy(context); break;
-    case DType::kBool: element = llvm::Type::getInt1Ty(context); break;
+    case DType::kF32:
+      element = llvm::Type::getFloatTy(context);
+      break;
+    case DType::kF64:
+      element = llvm::Type::getDoubleTy(context);
+      break;
+    case DType::kBool:
+      element = llvm::Type::getInt1Ty(context);
+      break;
     default:
       element = llvm::Type::getIntNTy(context, static_cast<unsigned>(8 * dtype_bytes(type.dtype)));
   }
@@ -49,11 +56,13 @@ llvm::Type* element_like(llvm::Type* like, llvm::Type* element) {
 ExprEmitter::ExprEmitter(llvm::IRBuilder<>& builder, const target::Target& target)
     : b_(builder), target_(target), halves_(builder, target), dots_(builder, target) {}
 
-void ExprEmitter::bind_memory(const kernel::Buffer* buffer, llvm::Value* pointer, llvm::MDNode* scope) {
+void ExprEmitter::bind_memory(const kernel::Buffer* buffer, llvm::Value* pointer,
+                              llvm::MDNode* scope) {
   memory_[buffer] = {pointer, scope};
 }
 
-void ExprEmitter::bind_registers(const kernel::Buffer* buffer, std::vector<llvm::AllocaInst*> slots) {
+void ExprEmitter::bind_registers(const kernel::Buffer* buffer,
+                                 std::vector<llvm::AllocaInst*> slots) {
   registers_[buffer] = std::move(slots);
 }
 
@@ -75,7 +84,8 @@ llvm::Value* ExprEmitter::address(const kernel::Buffer& buffer, llvm::Value* ind
   return b_.CreateInBoundsGEP(type, memory_.at(&buffer).pointer, index);
 }
 
-llvm::AllocaInst* ExprEmitter::register_slot(const kernel::Buffer& buffer, const kernel::Expr& index) {
+llvm::AllocaInst* ExprEmitter::register_slot(const kernel::Buffer& buffer,
+                                             const kernel::Expr& index) {
   auto* constant = llvm::dyn_cast<llvm::ConstantInt>(emit(index));
   MLC_CHECK(constant != nullptr) << "index of " << buffer.name << " is no constant after unrolling";
   const auto& slots = registers_.at(&buffer);
@@ -129,8 +139,9 @@ void ExprEmitter::emit_store(const kernel::Buffer& buffer, const kernel::Expr& i
 }
 
 void ExprEmitter::emit_prefetch(const kernel::Buffer& buffer, const kernel::Expr& index) {
-  // The address may lie behind the buffer: nothing is read there. Into the second-level cache: what is on its way to the
-  // first holds one of the few buffers for its misses until the memory has answered.
+  // The address may lie behind the buffer: nothing is read there. Into the second-level cache: what
+  // is on its way to the first holds one of the few buffers for its misses until the memory has
+  // answered.
   llvm::Type* type = llvm_type(b_.getContext(), buffer.element);
   llvm::Value* pointer = b_.CreateGEP(type, memory_.at(&buffer).pointer, emit(index));
   b_.CreateIntrinsic(llvm::Intrinsic::prefetch, {memory_.at(&buffer).pointer->getType()},
@@ -144,30 +155,48 @@ llvm::Value* ExprEmitter::emit_infix(const ExprNode& node) {
   const bool floats = is_float(dtype);
   const bool is_u = is_unsigned(dtype);
   switch (node.kind) {
-    case ExprKind::kAdd: return floats ? b_.CreateFAdd(a, b) : b_.CreateAdd(a, b);
-    case ExprKind::kSub: return floats ? b_.CreateFSub(a, b) : b_.CreateSub(a, b);
-    case ExprKind::kMul: return floats ? b_.CreateFMul(a, b) : b_.CreateMul(a, b);
-    case ExprKind::kDiv: return floats ? b_.CreateFDiv(a, b) : is_u ? b_.CreateUDiv(a, b) : b_.CreateSDiv(a, b);
-    case ExprKind::kMod: return is_u ? b_.CreateURem(a, b) : b_.CreateSRem(a, b);
-    case ExprKind::kAnd: return b_.CreateAnd(a, b);
-    case ExprKind::kOr: return b_.CreateOr(a, b);
-    case ExprKind::kXor: return b_.CreateXor(a, b);
-    case ExprKind::kShl: return b_.CreateShl(a, b);
-    case ExprKind::kShr: return is_u ? b_.CreateLShr(a, b) : b_.CreateAShr(a, b);
-    case ExprKind::kEq: return floats ? b_.CreateFCmpOEQ(a, b) : b_.CreateICmpEQ(a, b);
-    case ExprKind::kNe: return floats ? b_.CreateFCmpUNE(a, b) : b_.CreateICmpNE(a, b);
+    case ExprKind::kAdd:
+      return floats ? b_.CreateFAdd(a, b) : b_.CreateAdd(a, b);
+    case ExprKind::kSub:
+      return floats ? b_.CreateFSub(a, b) : b_.CreateSub(a, b);
+    case ExprKind::kMul:
+      return floats ? b_.CreateFMul(a, b) : b_.CreateMul(a, b);
+    case ExprKind::kDiv:
+      return floats ? b_.CreateFDiv(a, b) : is_u ? b_.CreateUDiv(a, b) : b_.CreateSDiv(a, b);
+    case ExprKind::kMod:
+      return is_u ? b_.CreateURem(a, b) : b_.CreateSRem(a, b);
+    case ExprKind::kAnd:
+      return b_.CreateAnd(a, b);
+    case ExprKind::kOr:
+      return b_.CreateOr(a, b);
+    case ExprKind::kXor:
+      return b_.CreateXor(a, b);
+    case ExprKind::kShl:
+      return b_.CreateShl(a, b);
+    case ExprKind::kShr:
+      return is_u ? b_.CreateLShr(a, b) : b_.CreateAShr(a, b);
+    case ExprKind::kEq:
+      return floats ? b_.CreateFCmpOEQ(a, b) : b_.CreateICmpEQ(a, b);
+    case ExprKind::kNe:
+      return floats ? b_.CreateFCmpUNE(a, b) : b_.CreateICmpNE(a, b);
     case ExprKind::kLt:
-      return floats ? b_.CreateFCmpOLT(a, b) : is_u ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b);
+      return floats ? b_.CreateFCmpOLT(a, b)
+             : is_u ? b_.CreateICmpULT(a, b)
+                    : b_.CreateICmpSLT(a, b);
     case ExprKind::kLe:
-      return floats ? b_.CreateFCmpOLE(a, b) : is_u ? b_.CreateICmpULE(a, b) : b_.CreateICmpSLE(a, b);
+      return floats ? b_.CreateFCmpOLE(a, b)
+             : is_u ? b_.CreateICmpULE(a, b)
+                    : b_.CreateICmpSLE(a, b);
     case ExprKind::kMin: {
-      llvm::Value* below =
-          floats ? b_.CreateFCmpOLT(a, b) : is_u ? b_.CreateICmpULT(a, b) : b_.CreateICmpSLT(a, b);
+      llvm::Value* below = floats ? b_.CreateFCmpOLT(a, b)
+                           : is_u ? b_.CreateICmpULT(a, b)
+                                  : b_.CreateICmpSLT(a, b);
       return b_.CreateSelect(below, a, b);
     }
     case ExprKind::kMax: {
-      llvm::Value* above =
-          floats ? b_.CreateFCmpOGT(a, b) : is_u ? b_.CreateICmpUGT(a, b) : b_.CreateICmpSGT(a, b);
+      llvm::Value* above = floats ? b_.CreateFCmpOGT(a, b)
+                           : is_u ? b_.CreateICmpUGT(a, b)
+                                  : b_.CreateICmpSGT(a, b);
       return b_.CreateSelect(above, a, b);
     }
     default:
@@ -192,14 +221,15 @@ llvm::Value* ExprEmitter::emit_cast(const ExprNode& node) {
   if (to == DType::kF16 || to == DType::kBF16) {
     if (source != DType::kF32) {
       llvm::Type* f32 = llvm_type(b_.getContext(), node.type.with_dtype(DType::kF32));
-      a = is_float(source)       ? b_.CreateFPTrunc(a, f32)
+      a = is_float(source)      ? b_.CreateFPTrunc(a, f32)
           : is_unsigned(source) ? b_.CreateUIToFP(a, f32)
-                                 : b_.CreateSIToFP(a, f32);
+                                : b_.CreateSIToFP(a, f32);
     }
     return to == DType::kF16 ? halves_.f32_to_f16(a) : halves_.f32_to_bf16(a);
   }
   if (is_float(source) && is_float(to)) {
-    return dtype_bytes(source) < dtype_bytes(to) ? b_.CreateFPExt(a, type) : b_.CreateFPTrunc(a, type);
+    return dtype_bytes(source) < dtype_bytes(to) ? b_.CreateFPExt(a, type)
+                                                 : b_.CreateFPTrunc(a, type);
   }
   if (is_float(source)) {
     return is_unsigned(to) ? b_.CreateFPToUI(a, type) : b_.CreateFPToSI(a, type);
@@ -215,11 +245,12 @@ llvm::Value* ExprEmitter::emit_cast(const ExprNode& node) {
   return is_unsigned(source) ? b_.CreateZExtOrTrunc(a, type) : b_.CreateSExtOrTrunc(a, type);
 }
 
-// Where the CPU has no fused multiply-add the same bits come from f64: the product of two f32 is exact there. The
-// sum is rounded to odd (its last bit is set when something was cut off), after which rounding to f32 is right:
-// f64 has more than twice the digits and two more (Boldo and Melquiond, "Emulation of FMA and correctly rounded
-// sums", 2008).
-llvm::Value* ExprEmitter::emit_fma(kernel::Type type, llvm::Value* a, llvm::Value* b, llvm::Value* c) {
+// Where the CPU has no fused multiply-add the same bits come from f64: the product of two f32 is
+// exact there. The sum is rounded to odd (its last bit is set when something was cut off), after
+// which rounding to f32 is right: f64 has more than twice the digits and two more (Boldo and
+// Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+llvm::Value* ExprEmitter::emit_fma(kernel::Type type, llvm::Value* a, llvm::Value* b,
+                                   llvm::Value* c) {
   if (target_.architecture == "wasm32") {  // no such instruction, and no promise of equal bits
     return b_.CreateFAdd(b_.CreateFMul(a, b), c);
   }
@@ -232,13 +263,14 @@ llvm::Value* ExprEmitter::emit_fma(kernel::Type type, llvm::Value* a, llvm::Valu
   return call;
 }
 
-// One function for each vector length: inlined everywhere, its hundred instructions would make code that takes a minute
-// to compile.
+// One function for each vector length: inlined everywhere, its hundred instructions would make code
+// that takes a minute to compile.
 llvm::Function* ExprEmitter::emulated_fma(llvm::Type* type) {
   llvm::Function* caller = b_.GetInsertBlock()->getParent();
   llvm::Module& module = *caller->getParent();
   auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
-  const std::string name = "mlc_fma_" + std::to_string(vector == nullptr ? 1 : vector->getNumElements());
+  const std::string name =
+      "mlc_fma_" + std::to_string(vector == nullptr ? 1 : vector->getNumElements());
   if (llvm::Function* known = module.getFunction(name)) return known;
   auto* function = llvm::Function::Create(llvm::FunctionType::get(type, {type, type, type}, false),
                                           llvm::GlobalValue::InternalLinkage, name, module);
@@ -280,13 +312,13 @@ llvm::Value* ExprEmitter::emit_round(llvm::Value* a) {
   if (target_.architecture != "x86_64" || target_.features.has(target::CpuFeature::kSse41)) {
     return b_.CreateIntrinsic(llvm::Intrinsic::nearbyint, {a->getType()}, {a});
   }
-  // 1.5 * 2^23 pushes the fraction out; values from 2^22 on need care, from 2^23 on they are integers. The sign of a
-  // result of zero is a's.
+  // 1.5 * 2^23 pushes the fraction out; values from 2^22 on need care, from 2^23 on they are
+  // integers. The sign of a result of zero is a's.
   llvm::Type* i32 = element_like(a->getType(), b_.getInt32Ty());
   llvm::Value* bits = b_.CreateBitCast(a, i32);
   llvm::Value* sign = b_.CreateAnd(bits, llvm::ConstantInt::get(i32, 0x80000000u));
-  llvm::Value* magnitude = b_.CreateBitCast(
-      b_.CreateAnd(bits, llvm::ConstantInt::get(i32, 0x7fffffffu)), a->getType());
+  llvm::Value* magnitude =
+      b_.CreateBitCast(b_.CreateAnd(bits, llvm::ConstantInt::get(i32, 0x7fffffffu)), a->getType());
   llvm::Constant* big = llvm::ConstantFP::get(a->getType(), 0x1p23);
   llvm::Value* rounded = b_.CreateFSub(b_.CreateFAdd(magnitude, big), big);
   llvm::Value* small = b_.CreateFCmpOLT(magnitude, big);
@@ -297,9 +329,9 @@ llvm::Value* ExprEmitter::emit_round(llvm::Value* a) {
 llvm::Value* ExprEmitter::emit_shuffle(const ExprNode& node) {
   llvm::Value* a = emit(node.operands[0]);
   const int lanes = node.operands[0]->type.lanes;
-  const bool one_source = node.operands[0] == node.operands[1] ||
-                          std::all_of(node.indices.begin(), node.indices.end(),
-                                      [&](int i) { return i < lanes; });
+  const bool one_source =
+      node.operands[0] == node.operands[1] ||
+      std::all_of(node.indices.begin(), node.indices.end(), [&](int i) { return i < lanes; });
   llvm::Value* b = one_source ? nullptr : emit(node.operands[1]);
   if (lanes == 1) {  // scalars into a vector
     if (node.indices.size() == 1) return node.indices[0] == 0 ? a : b;
@@ -389,7 +421,8 @@ llvm::Value* ExprEmitter::emit(const kernel::Expr& expr) {
       std::vector<llvm::Constant*> steps;
       llvm::Type* element = llvm_type(context, node.type.with_lanes(1));
       for (int i = 0; i < node.type.lanes; ++i) {
-        steps.push_back(llvm::ConstantInt::get(element, static_cast<uint64_t>(i * node.int_value), true));
+        steps.push_back(
+            llvm::ConstantInt::get(element, static_cast<uint64_t>(i * node.int_value), true));
       }
       llvm::Value* base = b_.CreateVectorSplat(static_cast<unsigned>(node.type.lanes), operand(0));
       return b_.CreateAdd(base, llvm::ConstantVector::get(steps));
@@ -399,7 +432,8 @@ llvm::Value* ExprEmitter::emit(const kernel::Expr& expr) {
     case ExprKind::kShuffle:
       return emit_shuffle(node);
     default:
-      MLC_UNREACHABLE() << kernel::expr_name(node.kind) << " must be lowered before code generation";
+      MLC_UNREACHABLE() << kernel::expr_name(node.kind)
+                        << " must be lowered before code generation";
   }
 }
 

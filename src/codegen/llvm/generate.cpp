@@ -12,7 +12,8 @@
 namespace mlc::codegen {
 namespace {
 
-// LLVM reports what it cannot do through a handler; the compiler column turns that into an internal error.
+// LLVM reports what it cannot do through a handler; the compiler column turns that into an internal
+// error.
 void fatal_error(void*, const char* reason, bool) { throw InternalError(cat("LLVM: ", reason)); }
 
 void initialize_llvm() {
@@ -41,17 +42,18 @@ std::unique_ptr<llvm::TargetMachine> make_target_machine(const target::Target& t
   llvm::TargetOptions options;
   options.EmulatedTLS = false;
   std::string features;
-  for (const std::string& name : target.features.names()) features += (features.empty() ? "+" : ",+") + name;
+  for (const std::string& name : target.features.names())
+    features += (features.empty() ? "+" : ",+") + name;
   const char* cpu = target.architecture == "x86_64" ? "x86-64" : "generic";
-  std::unique_ptr<llvm::TargetMachine> machine(found->createTargetMachine(
-      target.triple, cpu, features, options, llvm::Reloc::PIC_, std::nullopt,
-      llvm::CodeGenOptLevel::Aggressive));
+  std::unique_ptr<llvm::TargetMachine> machine(
+      found->createTargetMachine(target.triple, cpu, features, options, llvm::Reloc::PIC_,
+                                 std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   MLC_CHECK(machine != nullptr) << target.triple;
   return machine;
 }
 
-// Kernels come unrolled and vectorized, so a short pipeline does: registers for stack slots, simplification,
-// common subexpressions, loop invariants.
+// Kernels come unrolled and vectorized, so a short pipeline does: registers for stack slots,
+// simplification, common subexpressions, loop invariants.
 constexpr const char* kPipeline =
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
     "loop-mssa(licm<allowspeculation>),gvn,instcombine<no-verify-fixpoint>,simplifycfg,"
@@ -99,20 +101,22 @@ struct ModuleResult {
   std::string assembly;
 };
 
-std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context, const llvm::TargetMachine& machine) {
+std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context,
+                                          const llvm::TargetMachine& machine) {
   auto module = std::make_unique<llvm::Module>("mlc", context);
   module->setTargetTriple(machine.getTargetTriple().str());
   module->setDataLayout(machine.createDataLayout());
   return module;
 }
 
-ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels, const target::Target& target,
-                             const GenerateOptions& options) {
+ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels,
+                             const target::Target& target, const GenerateOptions& options) {
   llvm::LLVMContext context;
   context.setDiscardValueNames(!options.want_llvm_ir);
   const auto machine = make_target_machine(target);
   const auto module = make_module(context, *machine);
-  for (const KernelToGenerate* item : kernels) emit_kernel(*module, *item->kernel, item->symbol, target);
+  for (const KernelToGenerate* item : kernels)
+    emit_kernel(*module, *item->kernel, item->symbol, target);
   std::string problem;
   llvm::raw_string_ostream problem_stream(problem);
   MLC_CHECK(!llvm::verifyModule(*module, &problem_stream)) << problem;
@@ -120,12 +124,15 @@ ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels, c
   if (options.want_llvm_ir) result.llvm_ir = "; before optimization\n" + module_text(*module);
   optimize(*module, *machine);
   if (options.want_llvm_ir) result.llvm_ir += "\n; after optimization\n" + module_text(*module);
-  if (options.want_assembly) {  // emission changes the module: print from a second machine of the same kind
+  if (options.want_assembly) {  // emission changes the module: print from a second machine of the
+                                // same kind
     llvm::LLVMContext again;
     const auto copy = make_module(again, *machine);
-    for (const KernelToGenerate* item : kernels) emit_kernel(*copy, *item->kernel, item->symbol, target);
+    for (const KernelToGenerate* item : kernels)
+      emit_kernel(*copy, *item->kernel, item->symbol, target);
     optimize(*copy, *machine);
-    result.assembly = emit(*copy, *make_target_machine(target), llvm::CodeGenFileType::AssemblyFile);
+    result.assembly =
+        emit(*copy, *make_target_machine(target), llvm::CodeGenFileType::AssemblyFile);
   }
   result.object = emit(*module, *machine, llvm::CodeGenFileType::ObjectFile);
   return result;
@@ -133,8 +140,8 @@ ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels, c
 
 }  // namespace
 
-GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels, const target::Target& target,
-                               const GenerateOptions& options) {
+GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels,
+                               const target::Target& target, const GenerateOptions& options) {
   initialize_llvm();
   // The split over modules does not depend on the number of threads, so that neither do the bytes.
   constexpr size_t kModules = 4;
@@ -167,7 +174,8 @@ GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels, const 
 }
 
 std::string generate_library_object(const std::string& symbol, const std::string& metadata,
-                                    std::span<const LibraryVariant> variants, const target::Target& target) {
+                                    std::span<const LibraryVariant> variants,
+                                    const target::Target& target) {
   initialize_llvm();
   llvm::LLVMContext context;
   const auto machine = make_target_machine(target);
@@ -177,7 +185,8 @@ std::string generate_library_object(const std::string& symbol, const std::string
   llvm::Type* pointer = b.getPtrTy();
   const auto number = [&](uint64_t value) -> llvm::Constant* { return b.getInt64(value); };
   const auto data = [&](llvm::Constant* value) -> llvm::GlobalVariable* {
-    return new llvm::GlobalVariable(*module, value->getType(), true, llvm::GlobalValue::PrivateLinkage, value);
+    return new llvm::GlobalVariable(*module, value->getType(), true,
+                                    llvm::GlobalValue::PrivateLinkage, value);
   };
   const auto bytes = [&](const std::string& text) {
     auto* global = data(llvm::ConstantDataArray::getString(context, text, false));
@@ -191,15 +200,16 @@ std::string generate_library_object(const std::string& symbol, const std::string
   for (const LibraryVariant& variant : variants) {
     std::vector<llvm::Constant*> functions;
     for (const std::string& name : variant.kernel_symbols) {
-      auto* function = llvm::cast<llvm::Function>(module->getOrInsertFunction(name, function_type).getCallee());
+      auto* function =
+          llvm::cast<llvm::Function>(module->getOrInsertFunction(name, function_type).getCallee());
       function->setVisibility(llvm::GlobalValue::HiddenVisibility);
       functions.push_back(function);
     }
     auto* table_type = llvm::ArrayType::get(pointer, functions.size());
     auto* table = data(llvm::ConstantArray::get(table_type, functions));
     variant_values.push_back(llvm::ConstantStruct::get(
-        variant_type, {number(variant.required_features.bits()), bytes(variant.plan), number(variant.plan.size()),
-                       table, number(functions.size())}));
+        variant_type, {number(variant.required_features.bits()), bytes(variant.plan),
+                       number(variant.plan.size()), table, number(functions.size())}));
   }
   auto* variants_type = llvm::ArrayType::get(variant_type, variant_values.size());
   auto* variants_data = data(llvm::ConstantArray::get(variants_type, variant_values));

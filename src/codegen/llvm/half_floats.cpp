@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// f16 and bf16 in LLVM IR. LLVM's own conversions call library functions below x86-64-v3 and abort on
-// WebAssembly, so where there is no instruction the bits are computed (as support/half.h does).
+// f16 and bf16 in LLVM IR. LLVM's own conversions call library functions below x86-64-v3 and abort
+// on WebAssembly, so where there is no instruction the bits are computed (as support/half.h does).
 #include "codegen/llvm/emitter.h"
 
 namespace mlc::codegen {
@@ -35,7 +35,8 @@ llvm::Value* HalfFloats::f16_to_f32(llvm::Value* bits) {
   llvm::Value* magnitude = b_.CreateAnd(wide, c(0x7fff));
   llvm::Value* shifted = b_.CreateShl(magnitude, c(13));
   llvm::Value* normal = b_.CreateAdd(shifted, c(0x38000000));
-  llvm::Value* quiet = b_.CreateSelect(b_.CreateICmpUGT(magnitude, c(0x7c00)), c(0x7fc00000), c(0x7f800000));
+  llvm::Value* quiet =
+      b_.CreateSelect(b_.CreateICmpUGT(magnitude, c(0x7c00)), c(0x7fc00000), c(0x7f800000));
   llvm::Value* special = b_.CreateOr(shifted, quiet);
   llvm::Value* subnormal = b_.CreateBitCast(
       b_.CreateFMul(b_.CreateSIToFP(magnitude, f32), llvm::ConstantFP::get(f32, 0x1p-24)),
@@ -59,11 +60,14 @@ llvm::Value* HalfFloats::f32_to_f16(llvm::Value* value) {
   llvm::Value* normal = b_.CreateLShr(
       b_.CreateAdd(b_.CreateAdd(b_.CreateSub(magnitude, c(0x38000000)), c(0xfff)), odd), c(13));
   llvm::Value* aligned = b_.CreateBitCast(
-      b_.CreateFAdd(b_.CreateBitCast(magnitude, f32), llvm::ConstantFP::get(f32, 0.5)), bits->getType());
+      b_.CreateFAdd(b_.CreateBitCast(magnitude, f32), llvm::ConstantFP::get(f32, 0.5)),
+      bits->getType());
   llvm::Value* subnormal = b_.CreateSub(aligned, c(0x3f000000));
-  llvm::Value* result = b_.CreateSelect(b_.CreateICmpULT(magnitude, c(0x38800000)), subnormal, normal);
+  llvm::Value* result =
+      b_.CreateSelect(b_.CreateICmpULT(magnitude, c(0x38800000)), subnormal, normal);
   result = b_.CreateSelect(b_.CreateICmpUGE(magnitude, c(0x477ff000)), c(0x7c00), result);
-  llvm::Value* nan = b_.CreateOr(b_.CreateAnd(b_.CreateLShr(magnitude, c(13)), c(0x3ff)), c(0x7e00));
+  llvm::Value* nan =
+      b_.CreateOr(b_.CreateAnd(b_.CreateLShr(magnitude, c(13)), c(0x3ff)), c(0x7e00));
   result = b_.CreateSelect(b_.CreateICmpUGT(magnitude, c(0x7f800000)), nan, result);
   return b_.CreateTrunc(b_.CreateOr(result, sign), i16);
 }

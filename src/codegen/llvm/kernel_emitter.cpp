@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Statements and loops of a kernel as an LLVM function `void symbol(const MlcKernelArgs*, i64 begin, i64 end)`.
+// Statements and loops of a kernel as an LLVM function `void symbol(const MlcKernelArgs*, i64
+// begin, i64 end)`.
 #include "codegen/llvm/emitter.h"
 #include "kernel/builder.h"
 #include "support/check.h"
@@ -19,14 +20,16 @@ class KernelEmitter {
       : kernel_(kernel), b_(module.getContext()), exprs_(b_, target), target_(target) {
     llvm::LLVMContext& context = module.getContext();
     llvm::Type* pointer = llvm::PointerType::getUnqual(context);
-    auto* type = llvm::FunctionType::get(b_.getVoidTy(), {pointer, b_.getInt64Ty(), b_.getInt64Ty()}, false);
+    auto* type =
+        llvm::FunctionType::get(b_.getVoidTy(), {pointer, b_.getInt64Ty(), b_.getInt64Ty()}, false);
     function_ = llvm::Function::Create(type, llvm::GlobalValue::ExternalLinkage, symbol, module);
     function_->setVisibility(llvm::GlobalValue::HiddenVisibility);
     function_->addFnAttr(llvm::Attribute::NoUnwind);
     function_->addFnAttr(llvm::Attribute::MustProgress);
     function_->addFnAttr("no-builtins");
     std::string features;
-    for (const std::string& name : target.features.names()) features += (features.empty() ? "+" : ",+") + name;
+    for (const std::string& name : target.features.names())
+      features += (features.empty() ? "+" : ",+") + name;
     if (!features.empty()) function_->addFnAttr("target-features", features);
     if (!target.tune_cpu.empty()) function_->addFnAttr("tune-cpu", target.tune_cpu);
     const std::string bits = std::to_string(8 * target.vector_bytes());
@@ -54,12 +57,14 @@ class KernelEmitter {
   }
 
   llvm::Value* load_field(llvm::Value* base, int64_t index, bool as_pointer) {
-    llvm::Value* field = b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), base, static_cast<uint64_t>(index));
+    llvm::Value* field =
+        b_.CreateConstInBoundsGEP1_64(b_.getInt64Ty(), base, static_cast<uint64_t>(index));
     const bool direct = as_pointer && target_.architecture != "wasm32";
     llvm::Type* type = direct ? static_cast<llvm::Type*>(b_.getPtrTy()) : b_.getInt64Ty();
     auto* loaded = b_.CreateAlignedLoad(type, field, llvm::Align(8));
     // The caller does not change them while the kernel runs.
-    loaded->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(b_.getContext(), {}));
+    loaded->setMetadata(llvm::LLVMContext::MD_invariant_load,
+                        llvm::MDNode::get(b_.getContext(), {}));
     if (as_pointer && !direct) return b_.CreateIntToPtr(loaded, b_.getPtrTy());
     return loaded;
   }
@@ -130,7 +135,8 @@ class KernelEmitter {
     MLC_CHECK(buffer.space == Space::kLocal) << kernel::space_name(buffer.space);
     llvm::Value* pointer = nullptr;
     if (const int64_t bytes = kernel::local_scratch_bytes(buffer); bytes > 0) {
-      pointer = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), scratch_, static_cast<uint64_t>(scratch_used_));
+      pointer = b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), scratch_,
+                                              static_cast<uint64_t>(scratch_used_));
       scratch_used_ += bytes;
     } else {
       llvm::Type* array = llvm::ArrayType::get(element, static_cast<uint64_t>(buffer.size));
@@ -155,7 +161,8 @@ class KernelEmitter {
         << kernel::for_kind_name(s.for_kind) << " in a CPU kernel";
     const bool tasks = s.for_kind == ForKind::kParallel;
     llvm::Value* begin = tasks ? static_cast<llvm::Value*>(function_->getArg(1)) : b_.getInt64(0);
-    llvm::Value* end = tasks ? static_cast<llvm::Value*>(function_->getArg(2)) : exprs_.emit(s.extent);
+    llvm::Value* end =
+        tasks ? static_cast<llvm::Value*>(function_->getArg(2)) : exprs_.emit(s.extent);
     auto* body = llvm::BasicBlock::Create(context, s.var->name, function_);
     auto* after = llvm::BasicBlock::Create(context, s.var->name + ".end", function_);
     llvm::BasicBlock* before = b_.GetInsertBlock();
@@ -169,7 +176,8 @@ class KernelEmitter {
     counter->addIncoming(next, b_.GetInsertBlock());
     auto* back = b_.CreateCondBr(b_.CreateICmpSLT(next, end), body, after);
     // Unrolling is decided in the kernel IR, not by LLVM.
-    auto* no_unroll = llvm::MDNode::get(context, {llvm::MDString::get(context, "llvm.loop.unroll.disable")});
+    auto* no_unroll =
+        llvm::MDNode::get(context, {llvm::MDString::get(context, "llvm.loop.unroll.disable")});
     auto* loop_id = llvm::MDNode::getDistinct(context, {nullptr, no_unroll});
     loop_id->replaceOperandWith(0, loop_id);
     back->setMetadata(llvm::LLVMContext::MD_loop, loop_id);

@@ -40,8 +40,8 @@ Value call_builtin(Machine& machine, const Builtin& builtin, Value self,
 
 const Builtin* find_filter(std::string_view name);
 const Builtin* find_text_filter(std::string_view name);  // those of texts and numbers only
-const Builtin* find_test(std::string_view name);    // gives a bool
-const Builtin* find_global(std::string_view name);  // its self is absent
+const Builtin* find_test(std::string_view name);         // gives a bool
+const Builtin* find_global(std::string_view name);       // its self is absent
 // Of a string, number, sequence or dict.
 const Builtin* find_method(Value self, std::string_view name);
 

@@ -18,19 +18,26 @@ int64_t positive(const Attrs& attrs, Attr attr) {
 
 }  // namespace
 
-// cos and sin of the angles of a token: [num_tokens, 2 * f] for f frequencies, all cosines before all sines, both
-// times `multiplier`. Operands: positions, lengths (the total length that a token's rotation takes its frequencies
-// by, spec: one set of frequencies for all positions), frequencies [f], and where `switch_length` is given long
-// frequencies [f] for lengths above it. With `ntk_factor` F and switch_length L, frequency i of f at length n > L is
-// multiplied by a^(-i / (f - 1)), a = F n / L - (F - 1) (dynamic NTK scaling).
+// cos and sin of the angles of a token: [num_tokens, 2 * f] for f frequencies, all cosines before
+// all sines, both times `multiplier`. Operands: positions, lengths (the total length that a token's
+// rotation takes its frequencies by, spec: one set of frequencies for all positions), frequencies
+// [f], and where `switch_length` is given long frequencies [f] for lengths above it. With
+// `ntk_factor` F and switch_length L, frequency i of f at length n > L is multiplied by a^(-i / (f
+// - 1)), a = F n / L - (F - 1) (dynamic NTK scaling).
 const OpRule kRopeTableRule = {
     [](const std::vector<Type>& operands, const Attrs&) -> Type {
-      MLC_IR_CHECK(operands.size() >= 3 && operands.size() <= 4) << "rope_table has " << operands.size() << " operands, not 3 or 4";
+      MLC_IR_CHECK(operands.size() >= 3 && operands.size() <= 4)
+          << "rope_table has " << operands.size() << " operands, not 3 or 4";
       MLC_IR_CHECK(is_index_list(operands[0]) && operands[0] == operands[1])
           << "rope_table of " << to_text(operands[0]) << " and " << to_text(operands[1]);
-      MLC_IR_CHECK(operands[2].shape.size() == 1 && is_plain_float(operands[2]) && operands.back() == operands[2])
-          << "rope_table with frequencies " << to_text(operands[2]) << " and " << to_text(operands.back());
-      return {.dtype = DType::kF32, .shape = {operands[0].shape[0], 2 * operands[2].last()}, .layout = {}, .grouped = {}};
+      MLC_IR_CHECK(operands[2].shape.size() == 1 && is_plain_float(operands[2]) &&
+                   operands.back() == operands[2])
+          << "rope_table with frequencies " << to_text(operands[2]) << " and "
+          << to_text(operands.back());
+      return {.dtype = DType::kF32,
+              .shape = {operands[0].shape[0], 2 * operands[2].last()},
+              .layout = {},
+              .grouped = {}};
     },
     [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
       const int64_t f = operands[2]->last();
@@ -43,14 +50,19 @@ const OpRule kRopeTableRule = {
         std::vector<float> sines;
         for (int64_t i = 0; i < f; ++i) {
           const bool is_long = length > switch_length;
-          float frequency = operands[is_long && operands.size() > 3 ? 3 : 2]->floats[static_cast<size_t>(i)];
+          float frequency =
+              operands[is_long && operands.size() > 3 ? 3 : 2]->floats[static_cast<size_t>(i)];
           if (is_long && attrs.find(Attr::kNtkFactor) && f > 1) {
             const double factor = attrs.float_of(Attr::kNtkFactor);
-            const double a = factor * static_cast<double>(length) / static_cast<double>(switch_length) - (factor - 1);
-            frequency = static_cast<float>(frequency * std::pow(a, -static_cast<double>(i) / static_cast<double>(f - 1)));
+            const double a =
+                factor * static_cast<double>(length) / static_cast<double>(switch_length) -
+                (factor - 1);
+            frequency = static_cast<float>(
+                frequency * std::pow(a, -static_cast<double>(i) / static_cast<double>(f - 1)));
           }
           const float angle = static_cast<float>(operands[0]->ints[t]) * frequency;
-          result.floats.push_back(static_cast<float>(std::cos(static_cast<double>(angle))) * multiplier);
+          result.floats.push_back(static_cast<float>(std::cos(static_cast<double>(angle))) *
+                                  multiplier);
           sines.push_back(static_cast<float>(std::sin(static_cast<double>(angle))) * multiplier);
         }
         result.floats.insert(result.floats.end(), sines.begin(), sines.end());
@@ -59,18 +71,22 @@ const OpRule kRopeTableRule = {
     },
 };
 
-// Rotates the first `rotary_dim` elements of the first `heads` heads of a row; the rest passes. Style "half" pairs
-// element i with i + rotary_dim / 2, "pair" pairs 2 i with 2 i + 1.
+// Rotates the first `rotary_dim` elements of the first `heads` heads of a row; the rest passes.
+// Style "half" pairs element i with i + rotary_dim / 2, "pair" pairs 2 i with 2 i + 1.
 const OpRule kRopeRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
       const int64_t d = positive(attrs, Attr::kHeadDim);
       const int64_t heads = positive(attrs, Attr::kHeads);
       const int64_t rotary = positive(attrs, Attr::kRotaryDim);
-      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() % d == 0 && heads * d <= operands[0].last())
+      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() % d == 0 &&
+                   heads * d <= operands[0].last())
           << "rope of " << to_text(operands[0]) << " as " << heads << " heads of " << d;
-      MLC_IR_CHECK(rotary % 2 == 0 && rotary <= d && is_plain_float(operands[1]) && operands[1].last() == rotary &&
-                   operands[1].shape.size() == operands[0].shape.size() && operands[1].shape[0] == operands[0].shape[0])
-          << "rope of " << rotary << " of " << d << " elements with the table " << to_text(operands[1]);
+      MLC_IR_CHECK(rotary % 2 == 0 && rotary <= d && is_plain_float(operands[1]) &&
+                   operands[1].last() == rotary &&
+                   operands[1].shape.size() == operands[0].shape.size() &&
+                   operands[1].shape[0] == operands[0].shape[0])
+          << "rope of " << rotary << " of " << d << " elements with the table "
+          << to_text(operands[1]);
       const std::string& style = attrs.text_of(Attr::kStyle);
       MLC_IR_CHECK(style == "half" || style == "pair") << "unknown style " << style;
       return operands[0];
@@ -115,13 +131,15 @@ const OpRule kKvAppendRule = {
       const int64_t heads = positive(attrs, Attr::kHeads);
       const int64_t kv_heads = positive(attrs, Attr::kKvHeads);
       MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() == (heads + 2 * kv_heads) * d)
-          << "kv_append of " << to_text(operands[0]) << " as " << heads << " + 2 * " << kv_heads << " heads of " << d;
+          << "kv_append of " << to_text(operands[0]) << " as " << heads << " + 2 * " << kv_heads
+          << " heads of " << d;
       attrs.int_of(Attr::kLayer);  // must be there
       Type type = operands[0];
       type.shape.back() = heads * d;
       return type;
     },
-    [](EvalContext& context, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
+    [](EvalContext& context, const std::vector<const Tensor*>& operands,
+       const Attrs& attrs) -> Tensor {
       const Tensor& x = *operands[0];
       const int64_t layer = attrs.int_of(Attr::kLayer);
       const int64_t q = attrs.int_of(Attr::kHeads) * attrs.int_of(Attr::kHeadDim);
@@ -131,7 +149,8 @@ const OpRule kKvAppendRule = {
       result.shape = {x.rows(), q};
       for (int64_t t = 0; t < x.rows(); ++t) {
         result.floats.insert(result.floats.end(), x.row(t), x.row(t) + q);
-        auto& rows = context.cache->rows[{layer, context.sequence_of_token[static_cast<size_t>(t)]}];
+        auto& rows =
+            context.cache->rows[{layer, context.sequence_of_token[static_cast<size_t>(t)]}];
         for (int64_t i = 0; i < kv; ++i) {
           rows.k.push_back(round_to(dtype, x.row(t)[q + i]));
           rows.v.push_back(round_to(dtype, x.row(t)[q + kv + i]));
@@ -141,20 +160,23 @@ const OpRule kKvAppendRule = {
     },
 };
 
-// Causal attention of the q heads over the cache: query head h reads kv head h / (heads / kv_heads). Which positions
-// it sees beside the causal rule says the layer's cache group.
+// Causal attention of the q heads over the cache: query head h reads kv head h / (heads /
+// kv_heads). Which positions it sees beside the causal rule says the layer's cache group.
 const OpRule kAttentionRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
       const int64_t d = positive(attrs, Attr::kHeadDim);
       const int64_t heads = positive(attrs, Attr::kHeads);
       const int64_t kv_heads = positive(attrs, Attr::kKvHeads);
-      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() == heads * d && heads % kv_heads == 0)
-          << "attention of " << to_text(operands[0]) << " as " << heads << " heads of " << d << " on " << kv_heads << " KV heads";
+      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() == heads * d &&
+                   heads % kv_heads == 0)
+          << "attention of " << to_text(operands[0]) << " as " << heads << " heads of " << d
+          << " on " << kv_heads << " KV heads";
       attrs.int_of(Attr::kLayer);  // must be there, as the scale
       attrs.float_of(Attr::kScaleFactor);
       return operands[0];
     },
-    [](EvalContext& context, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
+    [](EvalContext& context, const std::vector<const Tensor*>& operands,
+       const Attrs& attrs) -> Tensor {
       const Tensor& q = *operands[0];
       const int64_t layer = attrs.int_of(Attr::kLayer);
       const int64_t heads = attrs.int_of(Attr::kHeads);
@@ -164,7 +186,8 @@ const OpRule kAttentionRule = {
       const CacheGroup& group = context.graph->cache_of_layer(layer);
       Tensor result = q;
       for (int64_t t = 0; t < q.rows(); ++t) {
-        const auto& rows = context.cache->rows.at({layer, context.sequence_of_token[static_cast<size_t>(t)]});
+        const auto& rows =
+            context.cache->rows.at({layer, context.sequence_of_token[static_cast<size_t>(t)]});
         const int64_t position = context.positions[static_cast<size_t>(t)];
         for (int64_t h = 0; h < heads; ++h) {
           const int64_t kv = h / (heads / kv_heads);
@@ -177,7 +200,8 @@ const OpRule kAttentionRule = {
             if (!visible) continue;
             double sum = 0;
             for (int64_t i = 0; i < d; ++i) {
-              sum += static_cast<double>(query[i]) * rows.k[static_cast<size_t>((j * kv_heads + kv) * d + i)];
+              sum += static_cast<double>(query[i]) *
+                     rows.k[static_cast<size_t>((j * kv_heads + kv) * d + i)];
             }
             scores[static_cast<size_t>(j)] = sum * scale;
             best = std::max(best, sum * scale);
@@ -187,7 +211,8 @@ const OpRule kAttentionRule = {
           for (int64_t i = 0; i < d; ++i) {
             double sum = 0;
             for (int64_t j = 0; j <= position; ++j) {
-              sum += scores[static_cast<size_t>(j)] * rows.v[static_cast<size_t>((j * kv_heads + kv) * d + i)];
+              sum += scores[static_cast<size_t>(j)] *
+                     rows.v[static_cast<size_t>((j * kv_heads + kv) * d + i)];
             }
             result.row(t)[h * d + i] = static_cast<float>(sum / total);
           }

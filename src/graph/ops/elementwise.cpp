@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise operators: activations and arithmetic, with the second operand broadcast over rows where it is a
-// vector.
+// Elementwise operators: activations and arithmetic, with the second operand broadcast over rows
+// where it is a vector.
 #include <cmath>
 
 #include "graph/ops/rules.h"
@@ -20,7 +20,8 @@ Type binary_type(const std::vector<Type>& operands, const Attrs& attrs) {
   const auto& a = operands[0].shape;
   const auto& b = operands[1].shape;
   const bool suffix = b.size() <= a.size() && std::equal(b.rbegin(), b.rend(), a.rbegin());
-  MLC_IR_CHECK(suffix && is_plain_float(operands[1])) << to_text(operands[0]) << " and " << to_text(operands[1]) << " do not go together";
+  MLC_IR_CHECK(suffix && is_plain_float(operands[1]))
+      << to_text(operands[0]) << " and " << to_text(operands[1]) << " do not go together";
   return same_type(operands, attrs);
 }
 
@@ -28,7 +29,8 @@ template <class F>
 Tensor map_binary(const std::vector<const Tensor*>& operands, F f) {
   Tensor result = *operands[0];
   const std::vector<float>& b = operands[1]->floats;
-  for (size_t i = 0; i < result.floats.size(); ++i) result.floats[i] = f(result.floats[i], b[i % b.size()]);
+  for (size_t i = 0; i < result.floats.size(); ++i)
+    result.floats[i] = f(result.floats[i], b[i % b.size()]);
   return result;
 }
 
@@ -50,29 +52,36 @@ constexpr OpRule activation_rule() {
 
 float apply_activation(Op op, float x) {
   switch (op) {
-    case Op::kSilu: return x / (1.0f + std::exp(-x));
-    case Op::kGelu: return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
+    case Op::kSilu:
+      return x / (1.0f + std::exp(-x));
+    case Op::kGelu:
+      return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
     case Op::kGeluTanh:
       return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-    case Op::kRelu: return x > 0 ? x : 0;
-    default: MLC_UNREACHABLE() << op_name(op) << " is no activation";
+    case Op::kRelu:
+      return x > 0 ? x : 0;
+    default:
+      MLC_UNREACHABLE() << op_name(op) << " is no activation";
   }
 }
 
-const OpRule kAddRule = {binary_type, [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) {
-                           return map_binary(operands, [](float a, float b) { return a + b; });
-                         }};
-const OpRule kMulRule = {binary_type, [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) {
-                           return map_binary(operands, [](float a, float b) { return a * b; });
-                         }};
-const OpRule kScaleRule = {[](const std::vector<Type>& operands, const Attrs& attrs) {
-                             attrs.float_of(Attr::kValue);  // must be there
-                             return same_type(operands, attrs);
-                           },
-                           [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) {
-                             const float factor = static_cast<float>(attrs.float_of(Attr::kValue));
-                             return map_unary(operands, [&](float x) { return x * factor; });
-                           }};
+const OpRule kAddRule = {
+    binary_type, [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) {
+      return map_binary(operands, [](float a, float b) { return a + b; });
+    }};
+const OpRule kMulRule = {
+    binary_type, [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) {
+      return map_binary(operands, [](float a, float b) { return a * b; });
+    }};
+const OpRule kScaleRule = {
+    [](const std::vector<Type>& operands, const Attrs& attrs) {
+      attrs.float_of(Attr::kValue);  // must be there
+      return same_type(operands, attrs);
+    },
+    [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) {
+      const float factor = static_cast<float>(attrs.float_of(Attr::kValue));
+      return map_unary(operands, [&](float x) { return x * factor; });
+    }};
 const OpRule kSiluRule = activation_rule<Op::kSilu>();
 const OpRule kGeluRule = activation_rule<Op::kGelu>();
 const OpRule kGeluTanhRule = activation_rule<Op::kGeluTanh>();
@@ -84,7 +93,8 @@ const OpRule kGateRule = {
       MLC_IR_CHECK(is_activation(attrs.op_of(Attr::kActivation)))
           << op_name(attrs.op_of(Attr::kActivation)) << " is no activation";
       Type type = same_type(operands, attrs);
-      MLC_IR_CHECK(type.last() % 2 == 0) << "gate of " << to_text(type) << ", which has no two halves";
+      MLC_IR_CHECK(type.last() % 2 == 0)
+          << "gate of " << to_text(type) << ", which has no two halves";
       type.shape.back() = type.last() / 2;
       return type;
     },

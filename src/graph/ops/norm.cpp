@@ -9,11 +9,13 @@ namespace mlc::graph {
 namespace {
 
 Type norm_type(const std::vector<Type>& operands, const Attrs& attrs) {
-  MLC_IR_CHECK(operands.size() >= 1 && operands.size() <= 3) << "layer_norm has " << operands.size() << " operands, not 1 to 3";
+  MLC_IR_CHECK(operands.size() >= 1 && operands.size() <= 3)
+      << "layer_norm has " << operands.size() << " operands, not 1 to 3";
   MLC_IR_CHECK(attrs.float_of(Attr::kEps) >= 0) << "eps is " << attrs.float_of(Attr::kEps);
   MLC_IR_CHECK(is_plain_float(operands[0])) << "norm of " << to_text(operands[0]);
   for (size_t i = 1; i < operands.size(); ++i) {
-    MLC_IR_CHECK(operands[i].shape.size() == 1 && operands[i].shape[0] == operands[0].shape.back() && is_plain_float(operands[i]))
+    MLC_IR_CHECK(operands[i].shape.size() == 1 &&
+                 operands[i].shape[0] == operands[0].shape.back() && is_plain_float(operands[i]))
         << "norm of " << to_text(operands[0]) << " with " << to_text(operands[i]);
   }
   Type type = operands[0];
@@ -33,7 +35,8 @@ const OpRule kRmsNormRule = {
         float* x = result.row(r);
         double sum = 0;
         for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * x[i];
-        const double factor = 1 / std::sqrt(sum / static_cast<double>(n) + attrs.float_of(Attr::kEps));
+        const double factor =
+            1 / std::sqrt(sum / static_cast<double>(n) + attrs.float_of(Attr::kEps));
         for (int64_t i = 0; i < n; ++i) {
           x[i] = static_cast<float>(x[i] * factor) * operands[1]->floats[static_cast<size_t>(i)];
         }
@@ -55,7 +58,8 @@ const OpRule kLayerNormRule = {
         const double mean = sum / static_cast<double>(n);
         double squares = 0;
         for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
-        const double factor = 1 / std::sqrt(squares / static_cast<double>(n) + attrs.float_of(Attr::kEps));
+        const double factor =
+            1 / std::sqrt(squares / static_cast<double>(n) + attrs.float_of(Attr::kEps));
         for (int64_t i = 0; i < n; ++i) {
           const auto k = static_cast<size_t>(i);
           x[i] = static_cast<float>((x[i] - mean) * factor);

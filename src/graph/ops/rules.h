@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every operator means: the type of its result, and its reference implementation in plain f32 loops, which is
-// the oracle of every kernel. The rules stand in graph/ops/<group>.cpp.
+// What every operator means: the type of its result, and its reference implementation in plain f32
+// loops, which is the oracle of every kernel. The rules stand in graph/ops/<group>.cpp.
 #pragma once
 
 #include <functional>
@@ -42,18 +42,21 @@ struct EvalContext {
 
 struct OpRule {
   Type (*type)(const std::vector<Type>& operands, const Attrs& attrs);
-  Tensor (*evaluate)(EvalContext& context, const std::vector<const Tensor*>& operands, const Attrs& attrs);
+  Tensor (*evaluate)(EvalContext& context, const std::vector<const Tensor*>& operands,
+                     const Attrs& attrs);
 };
 
 const OpRule& rule_of(Op op);
 
-// f32, f16 or bf16 values, one for each element: no codes of a quantized weight, no int8 activations.
+// f32, f16 or bf16 values, one for each element: no codes of a quantized weight, no int8
+// activations.
 bool is_plain_float(const Type& type);
 // i32 [n]: tokens, positions, numbers of rows.
 bool is_index_list(const Type& type);
 
 // graph/ops/leaf.cpp
-extern const OpRule kLeafRule;  // input and parameter: their type is given, their value is the caller's
+extern const OpRule
+    kLeafRule;  // input and parameter: their type is given, their value is the caller's
 extern const OpRule kConstantRule;
 // graph/ops/elementwise.cpp
 extern const OpRule kAddRule;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = matmul(x, w); z = add(y, b) -> z = matmul(x, w) {epilogue = [add b]}, where y has no other use. The value is the
-// same: an epilogue is applied to each element (or row block) in the order of its list. The fused node stands where its
-// last part stood, so that all operands are defined; nothing between the two used y.
+// y = matmul(x, w); z = add(y, b) -> z = matmul(x, w) {epilogue = [add b]}, where y has no other
+// use. The value is the same: an epilogue is applied to each element (or row block) in the order of
+// its list. The fused node stands where its last part stood, so that all operands are defined;
+// nothing between the two used y.
 #include <algorithm>
 
 #include "graph/passes/passes.h"
@@ -24,14 +25,16 @@ bool takes_epilogue(Op op) {
 }
 
 bool has(const Node& node, Op op) {
-  return std::any_of(node.epilogue.begin(), node.epilogue.end(), [&](const EpilogueOp& e) { return e.op == op; });
+  return std::any_of(node.epilogue.begin(), node.epilogue.end(),
+                     [&](const EpilogueOp& e) { return e.op == op; });
 }
 
 // Whether `consumer` may end the epilogue of `producer`.
 bool fits(const Node& producer, const Node& consumer) {
   const unsigned properties = op_properties(consumer.op);
   if (!(properties & (kElementwise | kEpilogue))) return false;
-  // Nothing follows what stores in another form, and a head is rotated after nothing but elementwise operators.
+  // Nothing follows what stores in another form, and a head is rotated after nothing but
+  // elementwise operators.
   if (has(producer, Op::kQuantize) || has(producer, Op::kKvAppend)) return false;
   if (properties & kElementwise) return !has(producer, Op::kRope);
   // Kernels of rows have their whole row at once and store it as it is or quantized.
@@ -59,7 +62,8 @@ void fuse_epilogues(Graph& graph) {
     // The latest operand is the one that can wait for the others.
     int chosen = -1;
     const bool commutes = consumer.op == Op::kAdd || consumer.op == Op::kMul;
-    for (int k = 0; k < (commutes ? consumer.base_operands() : std::min(1, consumer.base_operands())); ++k) {
+    for (int k = 0;
+         k < (commutes ? consumer.base_operands() : std::min(1, consumer.base_operands())); ++k) {
       const NodeId candidate = consumer.operands[static_cast<size_t>(k)];
       const Node& producer = graph.node(candidate);
       const bool single = uses[static_cast<size_t>(candidate)] == 1 && candidate != graph.result;
@@ -91,7 +95,9 @@ void remove_dead_nodes(Graph& graph) {
     const Node& node = graph.nodes[i];
     const bool appends = node.op == Op::kKvAppend || has(node, Op::kKvAppend);
     // Inputs and parameters are the interface: they stay.
-    if (node.op == Op::kInput || node.op == Op::kParameter || appends || static_cast<NodeId>(i) == graph.result) live[i] = true;
+    if (node.op == Op::kInput || node.op == Op::kParameter || appends ||
+        static_cast<NodeId>(i) == graph.result)
+      live[i] = true;
     if (!live[i]) continue;
     for (const NodeId operand : node.operands) live[static_cast<size_t>(operand)] = true;
   }

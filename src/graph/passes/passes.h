@@ -6,7 +6,8 @@
 
 namespace mlc::graph {
 
-// Puts `quantize` before every matmul with group-quantized weights, once for matmuls of equal input and grouping.
+// Puts `quantize` before every matmul with group-quantized weights, once for matmuls of equal input
+// and grouping.
 void quantize_activations(Graph& graph);
 // Moves what is done to the result of a node alone into the node's epilogue.
 void fuse_epilogues(Graph& graph);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// x, W (codes) -> quantize(x), W: the matmul then multiplies int8 by codes. Changes values by what int8 loses, which is
-// what the knob int8_activations asks for.
+// x, W (codes) -> quantize(x), W: the matmul then multiplies int8 by codes. Changes values by what
+// int8 loses, which is what the knob int8_activations asks for.
 #include <map>
 #include <tuple>
 
@@ -27,8 +27,10 @@ void quantize_activations(Graph& graph) {
           Node quantize;
           quantize.op = Op::kQuantize;
           quantize.operands = {x};
-          quantize.attrs = {{Attr::kGroup, int64_t{grouped.group_size}}, {Attr::kBits, int64_t{grouped.bits}}};
-          quantize.type = quantize.base_type = infer_type(Op::kQuantize, {graph.node(x).type}, quantize.attrs);
+          quantize.attrs = {{Attr::kGroup, int64_t{grouped.group_size}},
+                            {Attr::kBits, int64_t{grouped.bits}}};
+          quantize.type = quantize.base_type =
+              infer_type(Op::kQuantize, {graph.node(x).type}, quantize.attrs);
           found = made.emplace(key, graph.add(std::move(quantize))).first;
         }
         node.operands[0] = found->second;

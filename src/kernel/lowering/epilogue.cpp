@@ -14,7 +14,9 @@ BufferRef ParameterList::add(const std::string& name, DType dtype, Space space, 
 }
 BufferRef ParameterList::operand(const std::string& name, DType dtype, int index, int component) {
   const Op op = graph_.node(node_.operands[static_cast<size_t>(index)]).op;
-  const Space space = op == Op::kInput ? Space::kInput : op == Op::kConstant ? Space::kConstant : Space::kArena;
+  const Space space = op == Op::kInput      ? Space::kInput
+                      : op == Op::kConstant ? Space::kConstant
+                                            : Space::kArena;
   return add(name, dtype, space, {Binding::Kind::kOperand, index, component, 0});
 }
 BufferRef ParameterList::result(const std::string& name, DType dtype, int component) {
@@ -27,7 +29,8 @@ BufferRef ParameterList::cache(const std::string& name, DType dtype) {
   return add(name, dtype, Space::kCache, {Binding::Kind::kCache, 0, 0, 0});
 }
 BufferRef ParameterList::table(const std::string& name, formats::InputTable table) {
-  return add(name, DType::kI32, Space::kInput, {Binding::Kind::kTable, static_cast<int>(table), 0, 0});
+  return add(name, DType::kI32, Space::kInput,
+             {Binding::Kind::kTable, static_cast<int>(table), 0, 0});
 }
 BufferRef ParameterList::temporary(const std::string& name, DType dtype, int index) {
   return add(name, dtype, Space::kArena, {Binding::Kind::kTemporary, index, 0, 0});
@@ -60,7 +63,8 @@ Expr emit_activation(KernelBuilder& b, Op op, const Expr& x) {
     }
     case Op::kGeluTanh: {
       const Expr cube = b.let("cube", x * x * x);
-      const Expr t = b.let("t", math(ExprKind::kTanh, (x + cube * c(0.044715)) * c(0.79788456080286536)));
+      const Expr t =
+          b.let("t", math(ExprKind::kTanh, (x + cube * c(0.044715)) * c(0.79788456080286536)));
       return (x * c(0.5)) * (c(1) + t);
     }
     case Op::kRelu:
@@ -70,8 +74,11 @@ Expr emit_activation(KernelBuilder& b, Op op, const Expr& x) {
   }
 }
 
-Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width, const RowSchedule* schedule)
-    : graph_(graph), node_(graph.node(id)), schedule_(schedule == nullptr ? cpu_schedule() : *schedule) {
+Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width,
+                   const RowSchedule* schedule)
+    : graph_(graph),
+      node_(graph.node(id)),
+      schedule_(schedule == nullptr ? cpu_schedule() : *schedule) {
   blocks_.columns = node_.base_type.last();
   blocks_.width = preferred_width;
   int64_t final_columns = blocks_.columns;
@@ -95,7 +102,8 @@ Epilogue::Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferre
   blocks_.width = std::min(blocks_.width, final_columns);
   blocks_.count = (final_columns + blocks_.width - 1) / blocks_.width;
   blocks_.ragged = final_columns % blocks_.width != 0;
-  blocks_.stride = std::max(blocks_.local_width(), (blocks_.width + group_size - 1) / group_size * group_size);
+  blocks_.stride =
+      std::max(blocks_.local_width(), (blocks_.width + group_size - 1) / group_size * group_size);
   blocks_.stride = (blocks_.stride + kLanes - 1) / kLanes * kLanes;
 }
 
@@ -104,9 +112,10 @@ void Epilogue::declare(ParameterList& parameters) {
     for (const int operand : step.op->operands) {
       const graph::Node& source = graph_.node(node_.operands[static_cast<size_t>(operand)]);
       step.types.push_back(&source.type);
-      step.operands.push_back(source.op == Op::kParameter
-                                  ? parameters.stored("e", graph::memory_dtype(source.stored[0].dtype), operand, 0)
-                                  : parameters.operand("e", source.type.dtype, operand));
+      step.operands.push_back(
+          source.op == Op::kParameter
+              ? parameters.stored("e", graph::memory_dtype(source.stored[0].dtype), operand, 0)
+              : parameters.operand("e", source.type.dtype, operand));
     }
     if (step.op->op == Op::kKvAppend) {
       const graph::CacheGroup& group = graph_.cache_of_layer(step.op->attrs.int_of(Attr::kLayer));
@@ -116,7 +125,10 @@ void Epilogue::declare(ParameterList& parameters) {
   }
   const std::vector<DType> dtypes = value_buffer_dtypes(node_.type);
   for (size_t i = 0; i < dtypes.size(); ++i) {
-    results_.push_back(parameters.result(i == 0 ? "out" : i == 1 ? "out_scales" : "out_sums", dtypes[i], static_cast<int>(i)));
+    results_.push_back(parameters.result(i == 0   ? "out"
+                                         : i == 1 ? "out_scales"
+                                                  : "out_sums",
+                                         dtypes[i], static_cast<int>(i)));
   }
 }
 
@@ -126,22 +138,28 @@ Expr Epilogue::column_count(KernelBuilder& b, const Expr& block) const {
   return b.let("count", minimum(index(blocks_.width), index(columns) - block * blocks_.width));
 }
 
-Expr Epilogue::elementwise(const Step& step, Expr value, const Expr& row, const Expr& column, int lanes) const {
+Expr Epilogue::elementwise(const Step& step, Expr value, const Expr& row, const Expr& column,
+                           int lanes) const {
   const auto operand = [&](size_t i) {
     const graph::Type& type = *step.types[i];
     const Expr at = type.shape.size() == 1 ? column : row * type.last() + column;
     return cast(DType::kF32, load(step.operands[i], at, lanes));
   };
   switch (step.op->op) {
-    case Op::kAdd: return value + operand(0);
-    case Op::kMul: return value * operand(0);
-    case Op::kScale: return value * f32(step.op->attrs.float_of(Attr::kValue));
-    default: MLC_UNREACHABLE() << graph::op_name(step.op->op) << " in an elementwise pass";
+    case Op::kAdd:
+      return value + operand(0);
+    case Op::kMul:
+      return value * operand(0);
+    case Op::kScale:
+      return value * f32(step.op->attrs.float_of(Attr::kValue));
+    default:
+      MLC_UNREACHABLE() << graph::op_name(step.op->op) << " in an elementwise pass";
   }
 }
 
-void Epilogue::elementwise_pass(KernelBuilder& b, size_t begin, size_t end, const Expr& row, const Expr& first_column,
-                                const Expr& count, int64_t width, const BufferRef& local, const Expr& base,
+void Epilogue::elementwise_pass(KernelBuilder& b, size_t begin, size_t end, const Expr& row,
+                                const Expr& first_column, const Expr& count, int64_t width,
+                                const BufferRef& local, const Expr& base,
                                 const BufferRef* out) const {
   if (begin == end && out == nullptr) return;
   const int64_t padded = (width + kLanes - 1) / kLanes * kLanes;
@@ -161,17 +179,19 @@ void Epilogue::elementwise_pass(KernelBuilder& b, size_t begin, size_t end, cons
   });
 }
 
-void Epilogue::gate(KernelBuilder& b, const Step& step, const BufferRef& local, const Expr& base) const {
+void Epilogue::gate(KernelBuilder& b, const Step& step, const BufferRef& local,
+                    const Expr& base) const {
   const int64_t width = blocks_.padded_width();
   schedule_.for_elements(b, "c", index(width), width, [&](const Expr& at, int lanes) {
     const Expr first = b.let("first", load(local, base + at, lanes));
     const Expr second = b.let("second", load(local, base + (at + width), lanes));
-    b.store(local, base + at, emit_activation(b, step.op->attrs.op_of(Attr::kActivation), first) * second);
+    b.store(local, base + at,
+            emit_activation(b, step.op->attrs.op_of(Attr::kActivation), first) * second);
   });
 }
 
-void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block, const BufferRef& local,
-                    const Expr& base) const {
+void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
+                    const BufferRef& local, const Expr& base) const {
   const int64_t half = step.op->attrs.int_of(Attr::kRotaryDim) / 2;
   const bool pairs = step.op->attrs.text_of(Attr::kStyle) == "pair";
   const BufferRef& table = step.operands[0];
@@ -190,8 +210,8 @@ void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const E
   });
 }
 
-void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block, const BufferRef& local,
-                         const Expr& base) const {
+void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
+                         const BufferRef& local, const Expr& base) const {
   const int64_t d = step.op->attrs.int_of(Attr::kHeadDim);
   const int64_t heads = step.op->attrs.int_of(Attr::kHeads);
   const int64_t kv_heads = step.op->attrs.int_of(Attr::kKvHeads);
@@ -201,7 +221,8 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
       [&] {  // a query head: the node's value
         schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
           const Expr v = load(local, base + at, lanes);
-          b.store(results_[0], row * (heads * d) + (block * d + at), cast(results_[0]->element.dtype, v));
+          b.store(results_[0], row * (heads * d) + (block * d + at),
+                  cast(results_[0]->element.dtype, v));
         });
       },
       [&] {
@@ -214,7 +235,8 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
             less(block, index(heads + kv_heads)),
             [&] {
               schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
-                b.store(cache_, at_head + (c * kPageTokens + offset), cast(dtype, load(local, base + c)));
+                b.store(cache_, at_head + (c * kPageTokens + offset),
+                        cast(dtype, load(local, base + c)));
               });
             },
             [&] {
@@ -226,11 +248,14 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
       });
 }
 
-void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const BufferRef& local,
-                           const Expr& base, const Expr& row, const Expr& group, const BufferRef& codes,
-                           const BufferRef& scales, const BufferRef& sums) {
+void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
+                           const BufferRef& local, const Expr& base, const Expr& row,
+                           const Expr& group, const BufferRef& codes, const BufferRef& scales,
+                           const BufferRef& sums) {
   const int64_t size = grouped.group_size;
-  const auto f = [](double value, int lanes) { return float_constant({DType::kF32, lanes}, value); };
+  const auto f = [](double value, int lanes) {
+    return float_constant({DType::kF32, lanes}, value);
+  };
   // The largest magnitude, whatever the order it is found in.
   const int lanes = size % kLanes == 0 ? kLanes : 8;
   MLC_CHECK(size % lanes == 0) << "group of " << size;
@@ -238,15 +263,18 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
   const BufferRef top = b.allocate("top", {DType::kF32, lanes}, 1, Space::kRegister);
   b.store(top, index(0), f(0, lanes));
   b.unrolled("i", vectors, [&](const Expr& i) {
-    b.store(top, index(0), maximum(load(top, index(0)), absolute(load(local, base + i * lanes, lanes))));
+    b.store(top, index(0),
+            maximum(load(top, index(0)), absolute(load(local, base + i * lanes, lanes))));
   });
   const Expr amax = tree_max(b, load(top, index(0)));
   const Expr inverse = b.let("inverse", select(less(f(0, 1), amax), f(127, 1) / amax, f(0, 1)));
   std::vector<Expr> pieces;
   Expr total = zeros(DType::kI32, lanes);
   for (int64_t i = 0; i < vectors; ++i) {
-    const Expr rounded = b.let("rounded", round_even(load(local, base + i * lanes, lanes) * broadcast(inverse, lanes)));
-    const Expr code = b.let("code", cast(DType::kI32, minimum(maximum(rounded, f(-127, lanes)), f(127, lanes))));
+    const Expr rounded = b.let(
+        "rounded", round_even(load(local, base + i * lanes, lanes) * broadcast(inverse, lanes)));
+    const Expr code =
+        b.let("code", cast(DType::kI32, minimum(maximum(rounded, f(-127, lanes)), f(127, lanes))));
     total = b.let("total", total + code);
     pieces.push_back(b.let("bytes", cast(DType::kI8, code)));
   }
@@ -259,7 +287,8 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
     }
   }
   const Expr quads = b.let("quads", shuffle(bytes, zeros(DType::kI8, bytes->type.lanes), order));
-  const Expr at = b.let("at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+  const Expr at = b.let(
+      "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
   for (int quad = 0; quad < grouped.quads(); ++quad) {
     b.store(codes, at + 32 * quad, slice_lanes(quads, 4 * quad, 4));
   }
@@ -269,9 +298,11 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
 }
 
 // The same numbers from scalars: a thread's work on a GPU.
-static void store_quantized_group_by_element(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const BufferRef& local,
-                                             const Expr& base, const Expr& row, const Expr& group, const BufferRef& codes,
-                                             const BufferRef& scales, const BufferRef& sums) {
+static void store_quantized_group_by_element(KernelBuilder& b, const graph::GroupedInt8& grouped,
+                                             int64_t k, const BufferRef& local, const Expr& base,
+                                             const Expr& row, const Expr& group,
+                                             const BufferRef& codes, const BufferRef& scales,
+                                             const BufferRef& sums) {
   const BufferRef top = b.allocate("top", {DType::kF32, 1}, 1, Space::kRegister);
   b.store(top, index(0), f32(0));
   b.serial("i", grouped.group_size, [&](const Expr& i) {
@@ -279,7 +310,8 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
   });
   const Expr amax = b.let("amax", load(top, index(0)));
   const Expr inverse = b.let("inverse", select(less(f32(0), amax), f32(127) / amax, f32(0)));
-  const Expr at = b.let("at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+  const Expr at = b.let(
+      "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
   Expr total = i32(0);
   for (int quad = 0; quad < grouped.quads(); ++quad) {
     for (int i = 0; i < 4; ++i) {
@@ -299,17 +331,21 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
 }
 
 // Zeros for the groups that only fill the last block of a row.
-static void store_padding_groups(KernelBuilder& b, const RowSchedule& schedule, const graph::GroupedInt8& grouped, int64_t k,
-                                 const Expr& row, const BufferRef& codes, const BufferRef& scales, const BufferRef& sums) {
+static void store_padding_groups(KernelBuilder& b, const RowSchedule& schedule,
+                                 const graph::GroupedInt8& grouped, int64_t k, const Expr& row,
+                                 const BufferRef& codes, const BufferRef& scales,
+                                 const BufferRef& sums) {
   const int64_t groups = grouped.groups(k);
   const int64_t padding = grouped.padded_groups(k) - groups;
   if (padding == 0) return;
   const int bytes = std::min(4, schedule.lanes());  // of a store
   schedule.for_pieces(b, "p", index(padding), [&](const Expr& p) {
     const Expr group = b.let("group", p + groups);
-    const Expr at = b.let("at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+    const Expr at = b.let(
+        "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
     b.serial("quad", grouped.quads(), [&](const Expr& quad) {
-      for (int i = 0; i < 4; i += bytes) b.store(codes, at + quad * 32 + i, zeros(DType::kI8, bytes));
+      for (int i = 0; i < 4; i += bytes)
+        b.store(codes, at + quad * 32 + i, zeros(DType::kI8, bytes));
     });
     const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
     b.store(scales, at_scale, f32(0));
@@ -317,8 +353,9 @@ static void store_padding_groups(KernelBuilder& b, const RowSchedule& schedule, 
   });
 }
 
-void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& row, const Expr& block, const Expr& count,
-                        const BufferRef& local, const Expr& base) const {
+void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& row,
+                        const Expr& block, const Expr& count, const BufferRef& local,
+                        const Expr& base) const {
   const graph::GroupedInt8& grouped = *type.grouped;
   const int64_t k = type.last();
   const int64_t size = grouped.group_size;
@@ -326,26 +363,30 @@ void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& r
   // A cut group counts its missing elements as zeros.
   if (k % size != 0) {
     const int64_t padded = groups * size;
-    schedule_.for_pieces(b, "z", index(padded) - count, [&](const Expr& z) { b.store(local, base + (count + z), f32(0)); });
+    schedule_.for_pieces(b, "z", index(padded) - count,
+                         [&](const Expr& z) { b.store(local, base + (count + z), f32(0)); });
   }
   const Expr existing = b.let("groups", ceil_div(count, size));
   schedule_.sync(b);
   schedule_.for_pieces(b, "g", existing, [&](const Expr& g) {
-    const auto store_group = schedule_.lanes() == 1 ? store_quantized_group_by_element : store_quantized_group;
-    store_group(b, grouped, k, local, b.let("from", base + g * size), row, b.let("group", block * groups + g), results_[0],
-                results_[1], results_[2]);
+    const auto store_group =
+        schedule_.lanes() == 1 ? store_quantized_group_by_element : store_quantized_group;
+    store_group(b, grouped, k, local, b.let("from", base + g * size), row,
+                b.let("group", block * groups + g), results_[0], results_[1], results_[2]);
   });
   if (grouped.padded_groups(k) != grouped.groups(k)) {
-    b.if_then(equal(block, index(blocks_.count - 1)),
-              [&] { store_padding_groups(b, schedule_, grouped, k, row, results_[0], results_[1], results_[2]); });
+    b.if_then(equal(block, index(blocks_.count - 1)), [&] {
+      store_padding_groups(b, schedule_, grouped, k, row, results_[0], results_[1], results_[2]);
+    });
   }
 }
 
-void Epilogue::finish_row(KernelBuilder& b, const Expr& row, const Expr& block, const BufferRef& local, const Expr& base) const {
+void Epilogue::finish_row(KernelBuilder& b, const Expr& row, const Expr& block,
+                          const BufferRef& local, const Expr& base) const {
   const Expr count = column_count(b, block);
   const Expr first = b.let("first", block * blocks_.width);
-  // Elementwise steps run in one pass up to the next step that needs the whole block. Before a gate they would have
-  // to run on both halves.
+  // Elementwise steps run in one pass up to the next step that needs the whole block. Before a gate
+  // they would have to run on both halves.
   size_t pending = 0;
   bool halves = blocks_.segments == 2;
   for (size_t i = 0; i < steps_.size(); ++i) {
@@ -379,7 +420,8 @@ void Epilogue::finish_row(KernelBuilder& b, const Expr& row, const Expr& block, 
         MLC_UNREACHABLE() << graph::op_name(op);
     }
   }
-  elementwise_pass(b, pending, steps_.size(), row, first, count, blocks_.width, local, base, &results_[0]);
+  elementwise_pass(b, pending, steps_.size(), row, first, count, blocks_.width, local, base,
+                   &results_[0]);
 }
 
 }  // namespace mlc::kernel

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The epilogue of a node as code: what happens to a block of columns of one row between the sums and memory. Templates
-// leave the block in a local buffer (f32, its columns one after the other) and call finish_row().
+// The epilogue of a node as code: what happens to a block of columns of one row between the sums
+// and memory. Templates leave the block in a local buffer (f32, its columns one after the other)
+// and call finish_row().
 #pragma once
 
 #include <vector>
@@ -13,7 +14,8 @@ namespace mlc::kernel {
 // Collects the parameters of a kernel together with what they are bound to.
 class ParameterList {
  public:
-  ParameterList(KernelBuilder& b, const graph::Graph& graph, graph::NodeId id) : b_(b), graph_(graph), node_(graph.node(id)) {}
+  ParameterList(KernelBuilder& b, const graph::Graph& graph, graph::NodeId id)
+      : b_(b), graph_(graph), node_(graph.node(id)) {}
   BufferRef operand(const std::string& name, DType dtype, int index, int component = 0);
   BufferRef result(const std::string& name, DType dtype, int component = 0);
   BufferRef stored(const std::string& name, DType dtype, int index, int component);
@@ -31,16 +33,17 @@ class ParameterList {
   std::vector<Binding> bindings_;
 };
 
-// How the columns of a result are cut into blocks. A block is `segments` runs of `width` columns each, the runs
-// `distance` columns apart in the base result (2 for `gate`: a run of each half).
+// How the columns of a result are cut into blocks. A block is `segments` runs of `width` columns
+// each, the runs `distance` columns apart in the base result (2 for `gate`: a run of each half).
 struct ColumnBlocks {
-  int64_t columns = 0;   // of the base result
+  int64_t columns = 0;  // of the base result
   int64_t segments = 1;
   int64_t width = 0;
   int64_t distance = 0;
-  int64_t count = 0;     // of blocks
-  bool ragged = false;   // the last block has fewer columns than `width`
-  int64_t stride = 0;    // elements of a row's block in the local buffer: a multiple of 16, with room for whole groups
+  int64_t count = 0;    // of blocks
+  bool ragged = false;  // the last block has fewer columns than `width`
+  int64_t stride = 0;  // elements of a row's block in the local buffer: a multiple of 16, with room
+                       // for whole groups
 
   int64_t local_width() const { return segments * padded_width(); }
   int64_t padded_width() const { return (width + kLanes - 1) / kLanes * kLanes; }
@@ -48,9 +51,10 @@ struct ColumnBlocks {
 
 class Epilogue {
  public:
-  // `preferred_width`: columns a block where the epilogue leaves the choice. `schedule` outlives the epilogue; null is
-  // that of the CPU class.
-  Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width, const RowSchedule* schedule = nullptr);
+  // `preferred_width`: columns a block where the epilogue leaves the choice. `schedule` outlives
+  // the epilogue; null is that of the CPU class.
+  Epilogue(const graph::Graph& graph, graph::NodeId id, int64_t preferred_width,
+           const RowSchedule* schedule = nullptr);
 
   const ColumnBlocks& blocks() const { return blocks_; }
   // Declares the parameters that the epilogue reads and writes.
@@ -58,9 +62,10 @@ class Epilogue {
   // Columns of `block` that exist, of the first run.
   Expr column_count(KernelBuilder& b, const Expr& block) const;
 
-  // Applies everything to row `row`, whose block lies in `local` from element `base` on, and stores it. On a GPU each
-  // element of a run is what its thread (RowSchedule::for_elements) left there.
-  void finish_row(KernelBuilder& b, const Expr& row, const Expr& block, const BufferRef& local, const Expr& base) const;
+  // Applies everything to row `row`, whose block lies in `local` from element `base` on, and stores
+  // it. On a GPU each element of a run is what its thread (RowSchedule::for_elements) left there.
+  void finish_row(KernelBuilder& b, const Expr& row, const Expr& block, const BufferRef& local,
+                  const Expr& base) const;
 
  private:
   struct Step {
@@ -69,16 +74,20 @@ class Epilogue {
     std::vector<const graph::Type*> types;
   };
 
-  Expr elementwise(const Step& step, Expr value, const Expr& row, const Expr& column, int lanes) const;
-  // Runs steps [begin, end), all elementwise, over `width` columns of `local`; stores to `out` where it is given.
-  void elementwise_pass(KernelBuilder& b, size_t begin, size_t end, const Expr& row, const Expr& first_column,
-                        const Expr& count, int64_t width, const BufferRef& local, const Expr& base,
-                        const BufferRef* out) const;
+  Expr elementwise(const Step& step, Expr value, const Expr& row, const Expr& column,
+                   int lanes) const;
+  // Runs steps [begin, end), all elementwise, over `width` columns of `local`; stores to `out`
+  // where it is given.
+  void elementwise_pass(KernelBuilder& b, size_t begin, size_t end, const Expr& row,
+                        const Expr& first_column, const Expr& count, int64_t width,
+                        const BufferRef& local, const Expr& base, const BufferRef* out) const;
   void gate(KernelBuilder& b, const Step& step, const BufferRef& local, const Expr& base) const;
-  void rope(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block, const BufferRef& local, const Expr& base) const;
-  void kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block, const BufferRef& local, const Expr& base) const;
-  void quantize(KernelBuilder& b, const graph::Type& type, const Expr& row, const Expr& block, const Expr& count,
-                const BufferRef& local, const Expr& base) const;
+  void rope(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
+            const BufferRef& local, const Expr& base) const;
+  void kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
+                 const BufferRef& local, const Expr& base) const;
+  void quantize(KernelBuilder& b, const graph::Type& type, const Expr& row, const Expr& block,
+                const Expr& count, const BufferRef& local, const Expr& base) const;
 
   const graph::Graph& graph_;
   const graph::Node& node_;
@@ -92,11 +101,13 @@ class Epilogue {
 
 // f32 of activation(x).
 Expr emit_activation(KernelBuilder& b, graph::Op op, const Expr& x);
-// Quantizes `count` elements from `local[base]` (a group of int8 activations; elements beyond are zeros up to the
-// group's size) and stores codes, scale and sum of group `group` of row `row`, as graph/bit_layout.h lays them out.
-void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k, const BufferRef& local,
-                           const Expr& base, const Expr& row, const Expr& group, const BufferRef& codes,
-                           const BufferRef& scales, const BufferRef& sums);
+// Quantizes `count` elements from `local[base]` (a group of int8 activations; elements beyond are
+// zeros up to the group's size) and stores codes, scale and sum of group `group` of row `row`, as
+// graph/bit_layout.h lays them out.
+void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
+                           const BufferRef& local, const Expr& base, const Expr& row,
+                           const Expr& group, const BufferRef& codes, const BufferRef& scales,
+                           const BufferRef& sums);
 // The cache's page layout: [kv_head][K: head_dim x page_tokens | V: page_tokens x head_dim].
 inline constexpr int64_t kPageTokens = 64;
 inline constexpr int64_t kBlockTokens = 128;

@@ -10,7 +10,8 @@ namespace mlc::kernel {
 using graph::Op;
 
 formats::PlanSymbol row_symbol(const graph::Type& type) {
-  MLC_IR_CHECK(type.shape.size() == 2 && type.shape[0].is_symbol()) << graph::to_text(type) << " has no rows of a symbolic number";
+  MLC_IR_CHECK(type.shape.size() == 2 && type.shape[0].is_symbol())
+      << graph::to_text(type) << " has no rows of a symbolic number";
   return formats::plan_symbol(type.shape[0].symbol);
 }
 
@@ -41,11 +42,20 @@ std::string lowering_key(const graph::Graph& graph, graph::NodeId id) {
       }
       text += cat(" ", graph::attr_name(attr), "=");
       switch (value.index()) {
-        case 0: text += std::to_string(std::get<int64_t>(value)); break;
-        case 1: text += python_float(std::get<double>(value)); break;
-        case 4: text += graph::op_name(std::get<Op>(value)); break;
-        case 5: text += std::get<std::string>(value); break;
-        default: MLC_UNREACHABLE() << "a list among the attributes of " << graph::op_name(node.op);
+        case 0:
+          text += std::to_string(std::get<int64_t>(value));
+          break;
+        case 1:
+          text += python_float(std::get<double>(value));
+          break;
+        case 4:
+          text += graph::op_name(std::get<Op>(value));
+          break;
+        case 5:
+          text += std::get<std::string>(value);
+          break;
+        default:
+          MLC_UNREACHABLE() << "a list among the attributes of " << graph::op_name(node.op);
       }
     }
     return text;
@@ -55,7 +65,8 @@ std::string lowering_key(const graph::Graph& graph, graph::NodeId id) {
     const graph::Node& source = graph.node(operand);
     key += cat(" | ", graph::to_text(source.type));
     for (const graph::StoredTensor& t : source.stored) key += cat(" ", dtype_name(t.dtype));
-    if (source.op == Op::kInput || source.op == Op::kConstant) key += cat(" ", graph::op_name(source.op));
+    if (source.op == Op::kInput || source.op == Op::kConstant)
+      key += cat(" ", graph::op_name(source.op));
   }
   for (const graph::EpilogueOp& e : node.epilogue) {
     key += cat(" ; ", graph::op_name(e.op), attrs_text(e.attrs));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a graph node becomes: calls of kernels, with what each parameter of a kernel is bound to. Kernels do not depend
-// on names, layers or offsets, so that equal ones are made once.
+// What a graph node becomes: calls of kernels, with what each parameter of a kernel is bound to.
+// Kernels do not depend on names, layers or offsets, so that equal ones are made once.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +50,8 @@ struct LoweredNode {
   std::vector<formats::LinearSize> temporaries;  // bytes
 };
 
-// The buffers that hold a value: one, or three for int8 activations (codes, scales, sums). Rows come from the first
-// dimension.
+// The buffers that hold a value: one, or three for int8 activations (codes, scales, sums). Rows
+// come from the first dimension.
 std::vector<formats::LinearSize> value_buffers(const graph::Type& type);
 std::vector<DType> value_buffer_dtypes(const graph::Type& type);
 

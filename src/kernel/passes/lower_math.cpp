@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mathematical functions as arithmetic, so that kernels import nothing and give the same bits on every CPU.
-// The polynomials are minimax fits made for this file (scripts/fit_math.py). No error is larger than this; the figures were
-// seen over a third of all f32 of the range, and lower_math_test.cpp measures a part of them:
+// Mathematical functions as arithmetic, so that kernels import nothing and give the same bits on
+// every CPU. The polynomials are minimax fits made for this file (scripts/fit_math.py). No error is
+// larger than this; the figures were seen over a third of all f32 of the range, and
+// lower_math_test.cpp measures a part of them:
 //   exp   1.1 ulp in [-87, 88]; below it stays at e^-87, above at e^88 (a NaN counts as below)
 //   exp2  1.0 ulp in [-126, 127], held at these ends beyond
 //   log2  1.8 ulp for positive normal numbers
@@ -23,13 +24,20 @@ class LowerMath : public Rewriter {
     lanes_ = e->type.lanes;
     const Expr x = let("x", e->operands[0]);
     switch (e->kind) {
-      case ExprKind::kExp: return exponential(x);
-      case ExprKind::kExp2: return exponential2(x);
-      case ExprKind::kLog2: return logarithm2(x);
-      case ExprKind::kTanh: return hyperbolic_tangent(x);
-      case ExprKind::kErf: return error_function(x);
-      case ExprKind::kSin: return sine(x, 0);
-      default: return sine(x, 1);
+      case ExprKind::kExp:
+        return exponential(x);
+      case ExprKind::kExp2:
+        return exponential2(x);
+      case ExprKind::kLog2:
+        return logarithm2(x);
+      case ExprKind::kTanh:
+        return hyperbolic_tangent(x);
+      case ExprKind::kErf:
+        return error_function(x);
+      case ExprKind::kSin:
+        return sine(x, 0);
+      default:
+        return sine(x, 1);
     }
   }
 
@@ -64,7 +72,8 @@ class LowerMath : public Rewriter {
     const Expr n = let("n", round_even(bounded * c(1.44269504088896341)));
     const Expr high = let("r", fma(n, c(-0.693359375), bounded));  // ln 2 in two parts
     const Expr r = let("r", fma(n, c(2.12194440054690583e-4), high));
-    const Expr q = polynomial(r, {0.5, 0.16666516661643982, 0.04166620224714279, 0.008369088172912598, 0.0013950834982097149});
+    const Expr q = polynomial(r, {0.5, 0.16666516661643982, 0.04166620224714279,
+                                  0.008369088172912598, 0.0013950834982097149});
     const Expr p = fma(q * r, r, r) + c(1);
     return p * power_of_two(n);
   }
@@ -73,8 +82,9 @@ class LowerMath : public Rewriter {
     const Expr bounded = let("b", minimum(maximum(x, c(-126)), c(127)));
     const Expr n = let("n", round_even(bounded));
     const Expr r = let("r", bounded - n);
-    const Expr q = polynomial(r, {0.6931471824645996, 0.24022650718688965, 0.055503278970718384,
-                                  0.009618003852665424, 0.0013400270836427808, 0.00015476270345970988});
+    const Expr q =
+        polynomial(r, {0.6931471824645996, 0.24022650718688965, 0.055503278970718384,
+                       0.009618003852665424, 0.0013400270836427808, 0.00015476270345970988});
     return fma(q, r, c(1)) * power_of_two(n);
   }
 
@@ -83,10 +93,10 @@ class LowerMath : public Rewriter {
     // The exponent e for which x / 2^e lies in [sqrt(1/2), sqrt(2)).
     const Expr e = let("e", shift_right(bits - ci(0x3f3504f3), ci(23)));
     const Expr f = let("f", bitcast(floats(), bits - shift_left(e, ci(23))) - c(1));
-    const Expr q = polynomial(f, {1.4426950216293335, -0.7213471531867981, 0.4808981418609619,
-                                  -0.3607088029384613, 0.28857916593551636, -0.23939289152622223,
-                                  0.20428945124149323, -0.1923530548810959, 0.18839025497436523,
-                                  -0.10975076258182526});
+    const Expr q = polynomial(
+        f, {1.4426950216293335, -0.7213471531867981, 0.4808981418609619, -0.3607088029384613,
+            0.28857916593551636, -0.23939289152622223, 0.20428945124149323, -0.1923530548810959,
+            0.18839025497436523, -0.10975076258182526});
     return fma(q, f, cast(DType::kF32, e));
   }
 
@@ -109,13 +119,14 @@ class LowerMath : public Rewriter {
   Expr error_function(const Expr& x) {
     const Expr a = let("a", minimum(absolute(x), c(4)));
     const Expr z = let("z", a * a);
-    const Expr small = let("s", a * polynomial(z, {1.1283791065216064, -0.3761262595653534, 0.11283600330352783,
-                                                   -0.026854444295167923, 0.005189535208046436,
-                                                   -0.0008020842215046287, 7.889122207416221e-05}));
+    const Expr small =
+        let("s", a * polynomial(z, {1.1283791065216064, -0.3761262595653534, 0.11283600330352783,
+                                    -0.026854444295167923, 0.005189535208046436,
+                                    -0.0008020842215046287, 7.889122207416221e-05}));
     const Expr t = let("t", c(1) / maximum(a, c(1)));
-    const Expr q = polynomial(t, {0.00020109457545913756, 0.5590955018997192, 0.046020280569791794,
-                                  -0.4964941143989563, 0.5662829279899597, -0.34960755705833435,
-                                  0.12013406306505203, -0.01804857887327671});
+    const Expr q = polynomial(
+        t, {0.00020109457545913756, 0.5590955018997192, 0.046020280569791794, -0.4964941143989563,
+            0.5662829279899597, -0.34960755705833435, 0.12013406306505203, -0.01804857887327671});
     const Expr e = exponential(let("z", c(0) - z));
     const Expr large = let("l", c(1) - e * q);
     return with_sign_of(let("m", select(less(a, c(1)), small, large)), x);
@@ -129,8 +140,11 @@ class LowerMath : public Rewriter {
     r = let("r", fma(k, c(1.7151245100058819e-15), r));
     const Expr z = let("z", r * r);
     const Expr s = let("s", fma(polynomial(z, {-0.1666666716337204, 0.008333328180015087,
-                                               -0.000198390320292674, 2.71591352429823e-06}) * z, r, r));
-    const Expr q = polynomial(z, {0.04166664555668831, -0.0013887359527871013, 2.443753146508243e-05});
+                                               -0.000198390320292674, 2.71591352429823e-06}) *
+                                    z,
+                                r, r));
+    const Expr q =
+        polynomial(z, {0.04166664555668831, -0.0013887359527871013, 2.443753146508243e-05});
     const Expr cosine = let("c", fma(q * z, z, fma(z, c(-0.5), c(1))));
     const Expr quarter = let("q", (cast(DType::kI32, k) + ci(shift)) & ci(3));
     const Expr value = let("v", select(equal(quarter & ci(1), ci(1)), cosine, s));

@@ -6,7 +6,8 @@
 
 namespace mlc::kernel {
 
-// Expands exp, exp2, log2, tanh, erf, sin, cos into arithmetic (kernel/passes/lower_math.cpp states the error of each).
+// Expands exp, exp2, log2, tanh, erf, sin, cos into arithmetic (kernel/passes/lower_math.cpp states
+// the error of each).
 Kernel lower_math(const Kernel& kernel);
 
 }  // namespace mlc::kernel

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paged attention of prefill and decode alike. A task is a work item (some query tokens of one sequence, a range of
-// blocks of positions) and a KV head, whose query heads share what is loaded.
+// Paged attention of prefill and decode alike. A task is a work item (some query tokens of one
+// sequence, a range of blocks of positions) and a KV head, whose query heads share what is loaded.
 //
-// Order (docs/numerics.md): positions are cut into blocks of kBlockTokens at fixed places. A block gives m (the largest
-// score), l (the sum of exp(score - m), sixteen chains) and o (the weighted sum of V, position by position). Blocks are
-// merged in their order, whether one item runs over all of them or each was written as a partial result and is merged by
-// the second kernel. A block that a query does not see at all changes nothing. So neither chunking nor batching nor the
-// cut into items changes a bit.
+// Order (docs/numerics.md): positions are cut into blocks of kBlockTokens at fixed places. A block
+// gives m (the largest score), l (the sum of exp(score - m), sixteen chains) and o (the weighted
+// sum of V, position by position). Blocks are merged in their order, whether one item runs over all
+// of them or each was written as a partial result and is merged by the second kernel. A block that
+// a query does not see at all changes nothing. So neither chunking nor batching nor the cut into
+// items changes a bit.
 //
-// Item (i32 x 8): first token, number of tokens, position of the first token, index of its sequence's page 0 in `pages`,
-// first block, end of blocks, first partial result or -1, end of the blocks that hold attention sinks (run first).
+// Item (i32 x 8): first token, number of tokens, position of the first token, index of its
+// sequence's page 0 in `pages`, first block, end of blocks, first partial result or -1, end of the
+// blocks that hold attention sinks (run first).
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
@@ -25,9 +27,12 @@ constexpr int64_t kRowsAtOnce = 4;
 
 struct Shape {
   explicit Shape(const graph::Graph& graph, graph::NodeId id)
-      : node(graph.node(id)), cache(graph.cache_of_layer(node.attrs.int_of(Attr::kLayer))),
-        heads(node.attrs.int_of(Attr::kHeads)), kv_heads(node.attrs.int_of(Attr::kKvHeads)),
-        head_dim(node.attrs.int_of(Attr::kHeadDim)), queries(heads / kv_heads) {}
+      : node(graph.node(id)),
+        cache(graph.cache_of_layer(node.attrs.int_of(Attr::kLayer))),
+        heads(node.attrs.int_of(Attr::kHeads)),
+        kv_heads(node.attrs.int_of(Attr::kKvHeads)),
+        head_dim(node.attrs.int_of(Attr::kHeadDim)),
+        queries(heads / kv_heads) {}
   const graph::Node& node;
   const graph::CacheGroup& cache;
   int64_t heads, kv_heads, head_dim, queries;
@@ -42,7 +47,8 @@ struct MergeFactors {
 
 MergeFactors merge_factors(KernelBuilder& b, const Expr& m, const Expr& mb) {
   const Expr top = b.let("top", maximum(m, mb));
-  return {top, b.let("old", math(ExprKind::kExp, m - top)), b.let("new", math(ExprKind::kExp, mb - top))};
+  return {top, b.let("old", math(ExprKind::kExp, m - top)),
+          b.let("new", math(ExprKind::kExp, mb - top))};
 }
 
 Expr merged(const Expr& old_value, const MergeFactors& f, const Expr& block_value) {
@@ -62,8 +68,9 @@ class Attention {
     out_ = parameters_.temporary("out", DType::kF32, 0);
     partial_out_ = parameters_.temporary("partial_out", DType::kF32, 1);
     partial_state_ = parameters_.temporary("partial_state", DType::kF32, 2);
-    const formats::PlanSymbol symbol = formats::plan_symbol(
-        graph_.cache_group_of_layer(s_.node.attrs.int_of(Attr::kLayer)), formats::CacheCount::kItems);
+    const formats::PlanSymbol symbol =
+        formats::plan_symbol(graph_.cache_group_of_layer(s_.node.attrs.int_of(Attr::kLayer)),
+                             formats::CacheCount::kItems);
     const Expr count = parameters_.size("items_count", symbol);
     b_.parallel("task", count * s_.kv_heads, [&](const Expr& task) {
       head_ = b_.let("head", task % s_.kv_heads);
@@ -93,15 +100,17 @@ class Attention {
     query_ = b_.allocate("query", {DType::kF32, 1}, rows * d, Space::kLocal);
     scores_ = b_.allocate("scores", {DType::kF32, 1}, rows * kBlockTokens, Space::kLocal);
     state_out_ = b_.allocate("state_out", {DType::kF32, 1}, rows * d, Space::kLocal);
-    state_ = b_.allocate("state", {DType::kF32, 1}, rows * 2, Space::kLocal);      // m, l
-    factors_ = b_.allocate("factors", {DType::kF32, 1}, rows * 2, Space::kLocal);  // of the state, of the block
+    state_ = b_.allocate("state", {DType::kF32, 1}, rows * 2, Space::kLocal);  // m, l
+    factors_ = b_.allocate("factors", {DType::kF32, 1}, rows * 2,
+                           Space::kLocal);  // of the state, of the block
     load_queries();
     reset_state();
     b_.serial("i", sinks + (end - begin), [&](const Expr& i) {
       const Expr block = b_.let("block", select(less(i, sinks), i, begin + (i - sinks)));
       const Expr position = b_.let("position", block * kBlockTokens);
       // Positions of the block up to the last query's.
-      const Expr count = b_.let("count", minimum(index(kBlockTokens), (last_position_ + 1) - position));
+      const Expr count =
+          b_.let("count", minimum(index(kBlockTokens), (last_position_ + 1) - position));
       b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
         const Expr at = page_address(pages + (block * (kBlockTokens / kPageTokens) + page));
         rows_at_once([&](const Expr& row, int64_t n) { score(row, n, at, page * kPageTokens); });
@@ -109,7 +118,8 @@ class Attention {
       b_.serial("row", rows_, [&](const Expr& row) { soften(row, position, count); });
       const Expr first_page = b_.let("first_page", pages + block * (kBlockTokens / kPageTokens));
       const Expr last_page = b_.let("last_page", pages + last_position_ / kPageTokens);
-      rows_at_once([&](const Expr& row, int64_t n) { accumulate(row, n, first_page, last_page, count); });
+      rows_at_once(
+          [&](const Expr& row, int64_t n) { accumulate(row, n, first_page, last_page, count); });
       b_.if_then(less_equal(index(0), partial), [&] {
         store_partial(b_.let("slot", partial + i));
         reset_state();
@@ -151,7 +161,8 @@ class Attention {
 
   void rows_at_once(const std::function<void(const Expr&, int64_t)>& body) {
     const Expr whole = b_.let("whole", rows_ / kRowsAtOnce);
-    b_.serial("rows", whole, [&](const Expr& i) { body(b_.let("row", i * kRowsAtOnce), kRowsAtOnce); });
+    b_.serial("rows", whole,
+              [&](const Expr& i) { body(b_.let("row", i * kRowsAtOnce), kRowsAtOnce); });
     const Expr done = b_.let("done", whole * kRowsAtOnce);
     b_.serial("row", rows_ - done, [&](const Expr& i) { body(b_.let("row", done + i), 1); });
   }
@@ -164,16 +175,20 @@ class Attention {
 
   // Scores of `n` rows with the 64 positions of a page: lane = position, K lies as [head_dim][64].
   void score(const Expr& row, int64_t n, const Expr& at, const Expr& in_block) {
-    const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, n * kPageVectors, Space::kRegister);
-    b_.unrolled("i", n * kPageVectors, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+    const BufferRef sums =
+        b_.allocate("sums", {DType::kF32, kLanes}, n * kPageVectors, Space::kRegister);
+    b_.unrolled("i", n * kPageVectors,
+                [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
     b_.serial("c", s_.head_dim, [&](const Expr& c) {
       prefetch(at + s_.head_dim * kPageTokens + c * kPageTokens, kPageTokens);  // the page's V
       std::vector<Expr> k;
       for (int64_t v = 0; v < kPageVectors; ++v) {
-        k.push_back(b_.let("k", cast(DType::kF32, load(cache_, at + (c * kPageTokens + v * kLanes), kLanes))));
+        k.push_back(b_.let(
+            "k", cast(DType::kF32, load(cache_, at + (c * kPageTokens + v * kLanes), kLanes))));
       }
       for (int64_t r = 0; r < n; ++r) {
-        const Expr q = b_.let("q", broadcast(load(query_, (row + r) * s_.padded_dim() + c), kLanes));
+        const Expr q =
+            b_.let("q", broadcast(load(query_, (row + r) * s_.padded_dim() + c), kLanes));
         for (int64_t v = 0; v < kPageVectors; ++v) {
           const Expr i = index(r * kPageVectors + v);
           b_.store(sums, i, fma(q, k[static_cast<size_t>(v)], load(sums, i)));
@@ -182,7 +197,8 @@ class Attention {
     });
     for (int64_t r = 0; r < n; ++r) {
       for (int64_t v = 0; v < kPageVectors; ++v) {
-        b_.store(scores_, (row + r) * kBlockTokens + (in_block + v * kLanes), load(sums, index(r * kPageVectors + v)));
+        b_.store(scores_, (row + r) * kBlockTokens + (in_block + v * kLanes),
+                 load(sums, index(r * kPageVectors + v)));
       }
     }
   }
@@ -195,10 +211,10 @@ class Attention {
     const auto visible = [&](const Expr& j) {
       // j - position and the bounds fit i32: positions do.
       const Expr lane = cast(DType::kI32, position + j) + vector_constant(DType::kI32, [] {
-        std::vector<int> lanes;
-        for (int i = 0; i < kLanes; ++i) lanes.push_back(i);
-        return lanes;
-      }());
+                          std::vector<int> lanes;
+                          for (int i = 0; i < kLanes; ++i) lanes.push_back(i);
+                          return lanes;
+                        }());
       const Expr query = cast(DType::kI32, query_position);
       Expr seen = less_equal(lane, broadcast(query, kLanes));
       if (s_.cache.kind == graph::CacheGroup::Kind::kWindow) {
@@ -213,7 +229,8 @@ class Attention {
     b_.store(top, index(0), lowest);
     b_.serial("v", vectors, [&](const Expr& v) {
       const Expr j = b_.let("j", v * kLanes);
-      const Expr score = b_.let("score", select(visible(j), load(scores_, base + j, kLanes), lowest));
+      const Expr score =
+          b_.let("score", select(visible(j), load(scores_, base + j, kLanes), lowest));
       b_.store(scores_, base + j, score);
       b_.store(top, index(0), maximum(load(top, index(0)), score));
     });
@@ -223,8 +240,9 @@ class Attention {
     b_.serial("v", vectors, [&](const Expr& v) {
       const Expr j = b_.let("j", v * kLanes);
       const Expr score = b_.let("score", load(scores_, base + j, kLanes));
-      const Expr weight = b_.let("weight", select(equal(score, lowest), zeros(DType::kF32, kLanes),
-                                                  math(ExprKind::kExp, score - broadcast(mb, kLanes))));
+      const Expr weight =
+          b_.let("weight", select(equal(score, lowest), zeros(DType::kF32, kLanes),
+                                  math(ExprKind::kExp, score - broadcast(mb, kLanes))));
       b_.store(scores_, base + j, weight);
       b_.store(chains, index(0), load(chains, index(0)) + weight);
     });
@@ -237,16 +255,23 @@ class Attention {
   }
 
   // Adds the weighted V rows of the block to `n` rows of o: one sum over the block, then one merge.
-  void accumulate(const Expr& row, int64_t n, const Expr& first_page, const Expr& last_page, const Expr& count) {
+  void accumulate(const Expr& row, int64_t n, const Expr& first_page, const Expr& last_page,
+                  const Expr& count) {
     for_vector_groups([&](int64_t first, int64_t vectors) {
-      const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, n * vectors, Space::kRegister);
-      b_.unrolled("i", n * vectors, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+      const BufferRef sums =
+          b_.allocate("sums", {DType::kF32, kLanes}, n * vectors, Space::kRegister);
+      b_.unrolled("i", n * vectors,
+                  [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
       b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
-        const Expr at = b_.let("at_values", page_address(first_page + page) + s_.head_dim * kPageTokens);
-        const Expr in_page = b_.let("in_page", minimum(index(kPageTokens), count - page * kPageTokens));
-        const Expr next = page_address(minimum(first_page + (page + kBlockTokens / kPageTokens), last_page));
+        const Expr at =
+            b_.let("at_values", page_address(first_page + page) + s_.head_dim * kPageTokens);
+        const Expr in_page =
+            b_.let("in_page", minimum(index(kPageTokens), count - page * kPageTokens));
+        const Expr next =
+            page_address(minimum(first_page + (page + kBlockTokens / kPageTokens), last_page));
         b_.serial("j", in_page, [&](const Expr& j) {
-          prefetch(next + first * kLanes * kPageTokens + j * (vectors * kLanes), vectors * kLanes);  // the next block's K
+          prefetch(next + first * kLanes * kPageTokens + j * (vectors * kLanes),
+                   vectors * kLanes);  // the next block's K
           std::vector<Expr> values;
           for (int64_t v = 0; v < vectors; ++v) {
             const int64_t column = (first + v) * kLanes;
@@ -269,7 +294,9 @@ class Attention {
         const Expr fresh = b_.let("fresh", broadcast(load(factors_, (row + r) * 2 + 1), kLanes));
         for (int64_t v = 0; v < vectors; ++v) {
           const Expr where = b_.let("where", (row + r) * s_.padded_dim() + (first + v) * kLanes);
-          b_.store(state_out_, where, fma(load(state_out_, where, kLanes), old, load(sums, index(r * vectors + v)) * fresh));
+          b_.store(state_out_, where,
+                   fma(load(state_out_, where, kLanes), old,
+                       load(sums, index(r * vectors + v)) * fresh));
         }
       }
     });
@@ -277,7 +304,8 @@ class Attention {
 
   void for_vector_groups(const std::function<void(int64_t, int64_t)>& body) {
     const int64_t vectors = s_.padded_dim() / kLanes;
-    for (int64_t first = 0; first < vectors; first += kPageVectors) body(first, std::min(kPageVectors, vectors - first));
+    for (int64_t first = 0; first < vectors; first += kPageVectors)
+      body(first, std::min(kPageVectors, vectors - first));
   }
 
   void store_partial(const Expr& slot) {
@@ -286,7 +314,8 @@ class Attention {
       b_.store(partial_state_, head * 2, load(state_, row * 2));
       b_.store(partial_state_, head * 2 + 1, load(state_, row * 2 + 1));
       for_vectors(b_, "c", s_.head_dim, kLanes, [&](const Expr& c, int lanes) {
-        b_.store(partial_out_, head * s_.head_dim + c, load(state_out_, row * s_.padded_dim() + c, lanes));
+        b_.store(partial_out_, head * s_.head_dim + c,
+                 load(state_out_, row * s_.padded_dim() + c, lanes));
       });
     });
   }
@@ -322,17 +351,21 @@ LoweredKernel finish_kernel(const graph::Graph& graph, graph::NodeId id) {
   const int64_t n = s.heads * s.head_dim;
   Epilogue epilogue(graph, id, n);
   epilogue.declare(parameters);
-  MLC_CHECK(epilogue.blocks().count == 1 && epilogue.blocks().segments == 1) << "attention's epilogue takes whole rows";
+  MLC_CHECK(epilogue.blocks().count == 1 && epilogue.blocks().segments == 1)
+      << "attention's epilogue takes whole rows";
   const formats::PlanSymbol rows = row_symbol(s.node.type);
   const Expr count = parameters.size("rows", rows);
   b.parallel("row", count, [&](const Expr& row) {
-    const BufferRef local = b.allocate("local", {DType::kF32, 1}, epilogue.blocks().stride, Space::kLocal);
+    const BufferRef local =
+        b.allocate("local", {DType::kF32, 1}, epilogue.blocks().stride, Space::kLocal);
     const Expr first = b.let("first", cast(DType::kI64, load(merges, row * 2)));
     const Expr blocks = b.let("blocks", cast(DType::kI64, load(merges, row * 2 + 1)));
     b.if_then(
         equal(blocks, index(0)),
         [&] {
-          for_vectors(b, "c", n, kLanes, [&](const Expr& c, int lanes) { b.store(local, c, load(out, row * n + c, lanes)); });
+          for_vectors(b, "c", n, kLanes, [&](const Expr& c, int lanes) {
+            b.store(local, c, load(out, row * n + c, lanes));
+          });
         },
         [&] {
           const BufferRef state = b.allocate("state", {DType::kF32, 1}, 2, Space::kRegister);
@@ -340,15 +373,21 @@ LoweredKernel finish_kernel(const graph::Graph& graph, graph::NodeId id) {
             const Expr to = b.let("to", head * s.head_dim);
             b.store(state, index(0), f32(kLowest));
             b.store(state, index(1), f32(0));
-            for_vectors(b, "c", s.head_dim, kLanes, [&](const Expr& c, int lanes) { b.store(local, to + c, zeros(DType::kF32, lanes)); });
+            for_vectors(b, "c", s.head_dim, kLanes, [&](const Expr& c, int lanes) {
+              b.store(local, to + c, zeros(DType::kF32, lanes));
+            });
             b.serial("i", blocks, [&](const Expr& i) {
               const Expr at = b.let("at", (first + i) * s.heads + head);
-              const MergeFactors f = merge_factors(b, load(state, index(0)), load(partial_state, at * 2));
-              b.store(state, index(1), merged(load(state, index(1)), f, load(partial_state, at * 2 + 1)));
+              const MergeFactors f =
+                  merge_factors(b, load(state, index(0)), load(partial_state, at * 2));
+              b.store(state, index(1),
+                      merged(load(state, index(1)), f, load(partial_state, at * 2 + 1)));
               b.store(state, index(0), f.m);
               for_vectors(b, "c", s.head_dim, kLanes, [&](const Expr& c, int lanes) {
                 const Expr block_out = load(partial_out, at * s.head_dim + c, lanes);
-                b.store(local, to + c, fma(load(local, to + c, lanes), broadcast(f.old, lanes), block_out * broadcast(f.block, lanes)));
+                b.store(local, to + c,
+                        fma(load(local, to + c, lanes), broadcast(f.old, lanes),
+                            block_out * broadcast(f.block, lanes)));
               });
             });
             for_vectors(b, "c", s.head_dim, kLanes, [&](const Expr& c, int lanes) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise operators that found no other kernel to stand in: a task is a row, on a GPU a block of a row's columns.
+// Elementwise operators that found no other kernel to stand in: a task is a row, on a GPU a block
+// of a row's columns.
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
 
 namespace mlc::kernel {
 
-LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target) {
+LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id,
+                                 const target::Target& target) {
   // The node is a copy of its first operand with itself as the first step of its epilogue.
   graph::Graph copy = graph;
   graph::Node& node = copy.node(id);
@@ -31,9 +33,11 @@ LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, co
     const Expr existing = epilogue.column_count(b, block);
     for (int64_t segment = 0; segment < blocks.segments; ++segment) {
       const Expr from = b.let("from", row * n + (block * blocks.width + segment * blocks.distance));
-      schedule.for_elements(b, "i", existing, blocks.padded_width(), [&](const Expr& at, int lanes) {
-        b.store(local, at + segment * blocks.padded_width(), cast(DType::kF32, load(x, from + at, lanes)));
-      });
+      schedule.for_elements(b, "i", existing, blocks.padded_width(),
+                            [&](const Expr& at, int lanes) {
+                              b.store(local, at + segment * blocks.padded_width(),
+                                      cast(DType::kF32, load(x, from + at, lanes)));
+                            });
     }
     epilogue.finish_row(b, row, block, local, index(0));
   });

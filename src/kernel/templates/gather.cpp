@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows by number: gather_rows of activations, embedding of ids in a plain or quantized table. A task is a row.
+// Rows by number: gather_rows of activations, embedding of ids in a plain or quantized table. A
+// task is a row.
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "kernel/templates/weights.h"
@@ -27,11 +28,13 @@ LoweredNode gather_template(const graph::Graph& graph, graph::NodeId id, const t
   }
   Epilogue epilogue(graph, id, n);
   epilogue.declare(parameters);
-  MLC_CHECK(epilogue.blocks().count == 1 && epilogue.blocks().segments == 1) << "a gather's epilogue takes whole rows";
+  MLC_CHECK(epilogue.blocks().count == 1 && epilogue.blocks().segments == 1)
+      << "a gather's epilogue takes whole rows";
   const formats::PlanSymbol rows = row_symbol(node.type);
   const Expr count = parameters.size("rows", rows);
   b.parallel("row", count, [&](const Expr& row) {
-    const BufferRef local = b.allocate("local", {DType::kF32, 1}, epilogue.blocks().stride, Space::kLocal);
+    const BufferRef local =
+        b.allocate("local", {DType::kF32, 1}, epilogue.blocks().stride, Space::kLocal);
     const Expr number = b.let("number", cast(DType::kI64, load(ids, row)));
     if (embeds) {
       for_vectors(b, "i", n, table->decode_step(), [&](const Expr& at, int lanes) {
@@ -43,7 +46,9 @@ LoweredNode gather_template(const graph::Graph& graph, graph::NodeId id, const t
         }
       });
     } else {
-      for_vectors(b, "i", n, kLanes, [&](const Expr& at, int lanes) { b.store(local, at, load(x, number * n + at, lanes)); });
+      for_vectors(b, "i", n, kLanes, [&](const Expr& at, int lanes) {
+        b.store(local, at, load(x, number * n + at, lanes));
+      });
     }
     epilogue.finish_row(b, row, index(0), local, index(0));
   });

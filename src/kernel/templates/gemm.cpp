@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul of many rows. The activations of sixteen rows are packed so that a lane is a row (pack), once a matmul. A task
-// is a block of columns of the result: its weights are unpacked into scratch, and for each tile of rows the chains of
-// the sum run one after the other (the order is gemv's), so that the activations of a chain stay in the L1 cache while
-// all columns pass. Results are turned to lie by rows, and the epilogue follows.
+// Matmul of many rows. The activations of sixteen rows are packed so that a lane is a row (pack),
+// once a matmul. A task is a block of columns of the result: its weights are unpacked into scratch,
+// and for each tile of rows the chains of the sum run one after the other (the order is gemv's), so
+// that the activations of a chain stay in the L1 cache while all columns pass. Results are turned
+// to lie by rows, and the epilogue follows.
 //
-// Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums [tile][chain][block][16].
-// f32: [tile of 16][chain][k / 16][16 rows].
+// Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
+// [tile][chain][block][16]. f32: [tile of 16][chain][k / 16][16 rows].
 #include "kernel/templates/matmul.h"
 #include "support/check.h"
 
@@ -37,7 +38,8 @@ struct PackedSizes {
 
 class Pack {
  public:
-  explicit Pack(const MatmulNode& m) : m_(m), sizes_(m), b_("pack"), parameters_(b_, m.graph, m.id) {}
+  explicit Pack(const MatmulNode& m)
+      : m_(m), sizes_(m), b_("pack"), parameters_(b_, m.graph, m.id) {}
 
   LoweredKernel run() {
     const BufferRef x = parameters_.operand("x", m_.int8 ? DType::kI8 : DType::kF32, 0, 0);
@@ -54,7 +56,8 @@ class Pack {
     b_.parallel("tile", ceil_div(rows, kTileRows), [&](const Expr& tile) {
       // Rows behind the last repeat it: their results are dropped.
       row_of_.clear();
-      for (int64_t i = 0; i < kTileRows; ++i) row_of_.push_back(b_.let("row", minimum(tile * kTileRows + i, rows - 1)));
+      for (int64_t i = 0; i < kTileRows; ++i)
+        row_of_.push_back(b_.let("row", minimum(tile * kTileRows + i, rows - 1)));
       if (m_.int8) {
         pack_codes(x, tile);
         pack_group_values(scales_, out_scales_, tile);
@@ -74,14 +77,16 @@ class Pack {
       b_.serial("pair", sizes_.quads / 2, [&](const Expr& pair) {
         std::vector<Expr> vectors;
         for (const Expr& row : row_of_) {
-          const Expr at = row * grouped.row_bytes(m_.k) + (block * grouped.block_bytes() + pair * 64);
+          const Expr at =
+              row * grouped.row_bytes(m_.k) + (block * grouped.block_bytes() + pair * 64);
           vectors.push_back(b_.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
         }
         vectors = transpose(b_, std::move(vectors));
         for (int64_t lane = 0; lane < kLanes; ++lane) {
           const int64_t chain = lane % 8;
           const Expr quad = pair * 2 + lane / 8;
-          const Expr at = (((tile * 8 + chain) * sizes_.steps + block) * sizes_.quads + quad) * (kTileRows * 4);
+          const Expr at =
+              (((tile * 8 + chain) * sizes_.steps + block) * sizes_.quads + quad) * (kTileRows * 4);
           b_.store(out_, at, bitcast({DType::kI8, 64}, vectors[static_cast<size_t>(lane)]));
         }
       });
@@ -101,11 +106,13 @@ class Pack {
   void pack_floats(const BufferRef& x, const Expr& tile) {
     for_vectors(b_, "k", m_.k, kLanes, [&](const Expr& at, int lanes) {
       std::vector<Expr> vectors;
-      for (const Expr& row : row_of_) vectors.push_back(b_.let("v", load_padded(x, row * m_.k + at, lanes, kLanes)));
+      for (const Expr& row : row_of_)
+        vectors.push_back(b_.let("v", load_padded(x, row * m_.k + at, lanes, kLanes)));
       vectors = transpose(b_, std::move(vectors));
       const Expr step = b_.let("step", at / kLanes);
       for (int64_t chain = 0; chain < kLanes; ++chain) {
-        b_.store(out_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows, vectors[static_cast<size_t>(chain)]);
+        b_.store(out_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows,
+                 vectors[static_cast<size_t>(chain)]);
       }
     });
   }
@@ -121,9 +128,13 @@ class Pack {
 class Gemm {
  public:
   Gemm(const MatmulNode& m, bool single_tile)
-      : m_(m), sizes_(m), b_("gemm"), parameters_(b_, m.graph, m.id),
+      : m_(m),
+        sizes_(m),
+        b_("gemm"),
+        parameters_(b_, m.graph, m.id),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
-    // Columns and tiles of rows that a step of the inner loop computes at once, for the registers there are.
+    // Columns and tiles of rows that a step of the inner loop computes at once, for the registers
+    // there are.
     const bool wide = m.target.vector_bytes() >= 64;
     tiles_ = wide && !single_tile ? 2 : 1;
     columns_ = wide && !m.int8 ? 8 : 4;
@@ -144,7 +155,8 @@ class Gemm {
     const int64_t step_rows = tiles_ * kTileRows;
     constexpr int64_t kChunkRows = 256;  // rows whose results wait for the epilogue at once
     b_.parallel("block", index(blocks.count), [&](const Expr& block) {
-      const BufferRef local = b_.allocate("local", {DType::kF32, 1}, kChunkRows * width, Space::kLocal);
+      const BufferRef local =
+          b_.allocate("local", {DType::kF32, 1}, kChunkRows * width, Space::kLocal);
       allocate_scratch(step_rows);
       const Expr count = epilogue_.column_count(b_, block);
       b_.serial("chunk", ceil_div(rows, kChunkRows), [&](const Expr& chunk) {
@@ -153,13 +165,15 @@ class Gemm {
         for (int64_t from = 0; from < blocks.local_width(); from += group_columns_) {
           unpack(block, count, blocks, from);
           b_.serial("tile", ceil_div(chunk_rows, step_rows), [&](const Expr& tile) {
-            const Expr packed_tile = b_.let("packed_tile", chunk * (kChunkRows / kTileRows) + tile * tiles_);
+            const Expr packed_tile =
+                b_.let("packed_tile", chunk * (kChunkRows / kTileRows) + tile * tiles_);
             multiply(packed_tile, b_.let("last_tile", (rows - 1) / kTileRows), block, blocks, from);
             combine(local, tile * step_rows, width, from, step_rows);
           });
         }
         b_.serial("row", chunk_rows, [&](const Expr& row) {
-          epilogue_.finish_row(b_, b_.let("out_row", first_row + row), block, local, b_.let("base", row * width));
+          epilogue_.finish_row(b_, b_.let("out_row", first_row + row), block, local,
+                               b_.let("base", row * width));
         });
       });
     });
@@ -169,21 +183,29 @@ class Gemm {
  private:
   void allocate_scratch(int64_t step_rows) {
     if (m_.int8) {
-      w_ = b_.allocate("w_codes", {DType::kU32, 1}, group_columns_ * sizes_.steps * 8 * sizes_.quads, Space::kLocal);
-      w_scales_ = b_.allocate("w_values", {DType::kF32, 1}, group_columns_ * sizes_.steps * 8, Space::kLocal);
+      w_ = b_.allocate("w_codes", {DType::kU32, 1},
+                       group_columns_ * sizes_.steps * 8 * sizes_.quads, Space::kLocal);
+      w_scales_ = b_.allocate("w_values", {DType::kF32, 1}, group_columns_ * sizes_.steps * 8,
+                              Space::kLocal);
       if (weights_->layout().stored_zeros) {
-        w_zeros_ = b_.allocate("w_negative_zeros", {DType::kI32, 1}, group_columns_ * sizes_.steps * 8, Space::kLocal);
+        w_zeros_ = b_.allocate("w_negative_zeros", {DType::kI32, 1},
+                               group_columns_ * sizes_.steps * 8, Space::kLocal);
       }
     } else {
       w_ = b_.allocate("w_values", {DType::kF32, 1}, kLanes * sizes_.steps * kLanes, Space::kLocal);
     }
-    partial_ = b_.allocate("partial", {DType::kF32, 1}, sizes_.chains * group_columns_ * step_rows, Space::kLocal);
+    partial_ = b_.allocate("partial", {DType::kF32, 1}, sizes_.chains * group_columns_ * step_rows,
+                           Space::kLocal);
   }
 
-  // Scratch of unpacked weights. By rows: [column][block][quad][8 groups]; other orders: [16 columns][group][quad][16].
+  // Scratch of unpacked weights. By rows: [column][block][quad][8 groups]; other orders: [16
+  // columns][group][quad][16].
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
-    if (weights_->by_rows()) return column * (sizes_.steps * 8 * sizes_.quads) + (step * (8 * sizes_.quads) + (chain + quad * 8));
-    return (((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * sizes_.quads + quad) * 16 + column % 16;
+    if (weights_->by_rows())
+      return column * (sizes_.steps * 8 * sizes_.quads) +
+             (step * (8 * sizes_.quads) + (chain + quad * 8));
+    return (((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * sizes_.quads + quad) * 16 +
+           column % 16;
   }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
     if (weights_->by_rows()) return column * (sizes_.steps * 8) + (step * 8 + chain);
@@ -197,33 +219,43 @@ class Gemm {
       const int64_t segment = begin / padded;
       const int64_t in_segment = begin % padded;
       const int64_t end = std::min(from + group_columns_, (segment + 1) * padded);
-      const Expr first = b_.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
-      const Expr existing = b_.let("existing", minimum(index(end - begin), maximum(count - in_segment, index(0))));
+      const Expr first =
+          b_.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
+      const Expr existing =
+          b_.let("existing", minimum(index(end - begin), maximum(count - in_segment, index(0))));
       unpack_run(first, existing, begin - from, end - begin);
       begin = end;
     }
   }
 
-  // `existing` of `columns` columns of the result from `first` on, into scratch from column `at`; zeros for the rest.
+  // `existing` of `columns` columns of the result from `first` on, into scratch from column `at`;
+  // zeros for the rest.
   void unpack_run(const Expr& first, const Expr& existing, int64_t at, int64_t columns) {
     if (!m_.int8) {
       unpack_floats(first, existing);
       return;
     }
     if (weights_->by_rows()) {
-      b_.serial("c", existing, [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); });
+      b_.serial("c", existing,
+                [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); });
     } else {
-      const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
+      const bool aligned =
+          weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
       const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
-      b_.serial("c", whole, [&](const Expr& c) { unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), kLanes); });
+      b_.serial("c", whole, [&](const Expr& c) {
+        unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), kLanes);
+      });
       const Expr done = b_.let("done", whole * kLanes);
-      b_.serial("c", existing - done, [&](const Expr& c) { unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), 1); });
+      b_.serial("c", existing - done, [&](const Expr& c) {
+        unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), 1);
+      });
     }
     b_.serial("missing", index(columns) - existing, [&](const Expr& i) {
       const Expr column = b_.let("column", (existing + i) + at);
       b_.serial("step", sizes_.steps, [&](const Expr& step) {
         b_.serial("chain", 8, [&](const Expr& chain) {
-          for (int64_t quad = 0; quad < sizes_.quads; ++quad) b_.store(w_, code_at(column, chain, step, quad), constant({DType::kU32, 1}, 0));
+          for (int64_t quad = 0; quad < sizes_.quads; ++quad)
+            b_.store(w_, code_at(column, chain, step, quad), constant({DType::kU32, 1}, 0));
           b_.store(w_scales_, scale_at(column, chain, step), f32(0));
           if (w_zeros_) b_.store(w_zeros_, scale_at(column, chain, step), i32(0));
         });
@@ -237,9 +269,11 @@ class Gemm {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
       const std::vector<Expr> codes = weights_->block_codes(b_, n, step, existing);
       for (size_t c = 0; c < codes.size(); ++c) {
-        b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)), bitcast({DType::kU32, kLanes}, codes[c]));
+        b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)),
+                 bitcast({DType::kU32, kLanes}, codes[c]));
       }
-      b_.store(w_scales_, scale_at(column, index(0), step), weights_->block_scales(b_, n, step, existing));
+      b_.store(w_scales_, scale_at(column, index(0), step),
+               weights_->block_scales(b_, n, step, existing));
     };
     b_.serial("g", groups / 8, [&](const Expr& step) { body(step, 8); });
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
@@ -255,36 +289,45 @@ class Gemm {
           [&] {
             const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
             for (size_t quad = 0; quad < codes.size(); ++quad) {
-              b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)), bitcast({DType::kU32, lanes}, codes[quad]));
+              b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)),
+                       bitcast({DType::kU32, lanes}, codes[quad]));
             }
-            b_.store(w_scales_, scale_at(column, chain, step), weights_->group_scales(b_, n, group, lanes));
+            b_.store(w_scales_, scale_at(column, chain, step),
+                     weights_->group_scales(b_, n, group, lanes));
             if (w_zeros_) {  // the correction of a sum of one
               b_.store(w_zeros_, scale_at(column, chain, step),
                        weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
             }
           },
           [&] {
-            for (int64_t quad = 0; quad < sizes_.quads; ++quad) b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
+            for (int64_t quad = 0; quad < sizes_.quads; ++quad)
+              b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
             b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
-            if (w_zeros_) b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
+            if (w_zeros_)
+              b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
           });
     });
   }
 
   // Scratch of float weights: [chain][step][16 columns].
   void unpack_floats(const Expr& first, const Expr& existing) {
-    const auto at = [&](const Expr& chain, const Expr& step) { return (chain * sizes_.steps + step) * kLanes; };
+    const auto at = [&](const Expr& chain, const Expr& step) {
+      return (chain * sizes_.steps + step) * kLanes;
+    };
     if (weights_->by_rows()) {
       // Columns behind the last repeat it: their results are dropped.
       std::vector<Expr> columns;
-      for (int64_t i = 0; i < kLanes; ++i) columns.push_back(b_.let("n", first + minimum(index(i), maximum(existing - 1, index(0)))));
+      for (int64_t i = 0; i < kLanes; ++i)
+        columns.push_back(b_.let("n", first + minimum(index(i), maximum(existing - 1, index(0)))));
       b_.if_then(less(index(0), existing), [&] {
         for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& k, int count) {
           std::vector<std::vector<Expr>> values;
-          for (const Expr& column : columns) values.push_back(weights_->decode(b_, column, k, count));
+          for (const Expr& column : columns)
+            values.push_back(weights_->decode(b_, column, k, count));
           for (size_t v = 0; v < values[0].size(); ++v) {
             std::vector<Expr> vectors;
-            for (const auto& row : values) vectors.push_back(b_.let("w", pad_lanes(row[v], kLanes)));
+            for (const auto& row : values)
+              vectors.push_back(b_.let("w", pad_lanes(row[v], kLanes)));
             vectors = transpose(b_, std::move(vectors));
             const Expr step = b_.let("step", k / kLanes + static_cast<int64_t>(v));
             for (int64_t chain = 0; chain < kLanes; ++chain) {
@@ -299,34 +342,44 @@ class Gemm {
       for_vectors(b_, "k", m_.k, weights_->column_step(), [&](const Expr& base, int count) {
         for (int offset = 0; offset < count; ++offset) {
           const Expr step = base / kLanes + offset / kLanes;
-          b_.store(w_, at(index(offset % kLanes), step) + lane, weights_->decode_column(b_, n, base, offset, lanes));
+          b_.store(w_, at(index(offset % kLanes), step) + lane,
+                   weights_->decode_column(b_, n, base, offset, lanes));
         }
       });
       for (int64_t k = m_.k; k < sizes_.steps * kLanes; ++k) {
         b_.store(w_, at(index(k % kLanes), index(k / kLanes)) + lane, zeros(DType::kF32, lanes));
       }
     };
-    const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
+    const bool aligned =
+        weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
     const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
     b_.serial("c", whole, [&](const Expr&) { store_columns(first, index(0), kLanes); });
     const Expr done = b_.let("done", whole * kLanes);
-    b_.serial("c", existing - done, [&](const Expr& c) { store_columns(b_.let("n", first + (done + c)), done + c, 1); });
+    b_.serial("c", existing - done,
+              [&](const Expr& c) { store_columns(b_.let("n", first + (done + c)), done + c, 1); });
   }
 
-  // All chains of all columns in scratch for `tiles_` packed tiles, into partial [chain][column][row].
-  void multiply(const Expr& packed_tile, const Expr& last_tile, const Expr& block, const ColumnBlocks& blocks, int64_t from) {
+  // All chains of all columns in scratch for `tiles_` packed tiles, into partial
+  // [chain][column][row].
+  void multiply(const Expr& packed_tile, const Expr& last_tile, const Expr& block,
+                const ColumnBlocks& blocks, int64_t from) {
     std::vector<Expr> tiles;
-    for (int64_t v = 0; v < tiles_; ++v) tiles.push_back(b_.let("tile", minimum(packed_tile + v, last_tile)));
+    for (int64_t v = 0; v < tiles_; ++v)
+      tiles.push_back(b_.let("tile", minimum(packed_tile + v, last_tile)));
     b_.serial("chain", sizes_.chains, [&](const Expr& chain) {
       b_.serial("columns", group_columns_ / columns_, [&](const Expr& group) {
         const Expr first = b_.let("first_column", group * columns_);
         if (m_.int8 && weights_->by_rows()) {
-          b_.if_then(equal(packed_tile, index(0)), [&] { prefetch_next(block, blocks, first + from, chain); });
+          b_.if_then(equal(packed_tile, index(0)),
+                     [&] { prefetch_next(block, blocks, first + from, chain); });
         }
-        const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
-        b_.unrolled("i", columns_ * tiles_, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+        const BufferRef sums =
+            b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
+        b_.unrolled("i", columns_ * tiles_,
+                    [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
         // The last groups (or columns) of a row may be missing in the later chains.
-        const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain) : chain_steps(m_.k, chain);
+        const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain)
+                                   : chain_steps(m_.k, chain);
         b_.serial("step", steps, [&](const Expr& step) {
           if (m_.int8) {
             step_int8(tiles, chain, first, step, sums);
@@ -336,7 +389,8 @@ class Gemm {
         });
         for (int64_t c = 0; c < columns_; ++c) {
           for (int64_t v = 0; v < tiles_; ++v) {
-            const Expr at = (chain * group_columns_ + (first + c)) * (tiles_ * kTileRows) + v * kTileRows;
+            const Expr at =
+                (chain * group_columns_ + (first + c)) * (tiles_ * kTileRows) + v * kTileRows;
             b_.store(partial_, at, load(sums, index(c * tiles_ + v)));
           }
         }
@@ -344,12 +398,15 @@ class Gemm {
     });
   }
 
-  // While the first rows are multiplied, the weights of the next block of columns are on their way: for each of
-  // `columns_` local columns from `column` on, what lies in every eighth block from `chain` on.
-  void prefetch_next(const Expr& block, const ColumnBlocks& blocks, const Expr& column, const Expr& chain) {
+  // While the first rows are multiplied, the weights of the next block of columns are on their way:
+  // for each of `columns_` local columns from `column` on, what lies in every eighth block from
+  // `chain` on.
+  void prefetch_next(const Expr& block, const ColumnBlocks& blocks, const Expr& column,
+                     const Expr& chain) {
     const int64_t padded = blocks.padded_width();
     const Expr segment = b_.let("segment", column / padded);
-    const Expr n = b_.let("next", (block + 1) * blocks.width + (segment * blocks.distance + column % padded));
+    const Expr n =
+        b_.let("next", (block + 1) * blocks.width + (segment * blocks.distance + column % padded));
     b_.serial("part", chain_steps(sizes_.steps, chain), [&](const Expr& part) {
       for (int64_t c = 0; c < columns_; ++c) weights_->prefetch(b_, n + c, part * 8 + chain, 0);
     });
@@ -361,7 +418,8 @@ class Gemm {
     return b_.let("steps", (index(count + sizes_.chains - 1) - chain) / sizes_.chains);
   }
 
-  void step_int8(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first, const Expr& step, const BufferRef& sums) {
+  void step_int8(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first,
+                 const Expr& step, const BufferRef& sums) {
     const DotAccumulator dots(m_.target, kLanes);
     const bool stored_zeros = w_zeros_ != nullptr;
     std::vector<Expr> at_group;
@@ -369,16 +427,21 @@ class Gemm {
     for (const Expr& tile : tiles) {
       at_group.push_back(b_.let("at_group", (tile * 8 + chain) * sizes_.steps + step));
       const Expr total = b_.let("total", load(packed_sums_, at_group.back() * kTileRows, kLanes));
-      corrections.push_back(stored_zeros ? total : b_.let("correction", weights_->zero_correction(b_, first, step, total)));
+      corrections.push_back(
+          stored_zeros ? total
+                       : b_.let("correction", weights_->zero_correction(b_, first, step, total)));
     }
     const int64_t count = columns_ * tiles_;
-    MLC_CHECK(sizes_.quads <= DotAccumulator::max_steps((1 << weights_->layout().bits) - 1)) << sizes_.quads << " steps";
+    MLC_CHECK(sizes_.quads <= DotAccumulator::max_steps((1 << weights_->layout().bits) - 1))
+        << sizes_.quads << " steps";
     const BufferRef acc = b_.allocate("acc", dots.type(), count, Space::kRegister);
     std::vector<Expr> starts;
     for (int64_t c = 0; c < columns_; ++c) {
       for (int64_t v = 0; v < tiles_; ++v) {
         Expr start = corrections[static_cast<size_t>(v)];
-        if (stored_zeros) start = b_.let("start", start * broadcast(load(w_zeros_, scale_at(first + c, chain, step)), kLanes));
+        if (stored_zeros)
+          start = b_.let(
+              "start", start * broadcast(load(w_zeros_, scale_at(first + c, chain, step)), kLanes));
         starts.push_back(start);
         b_.store(acc, index(c * tiles_ + v), dots.begin_at(start));
       }
@@ -399,24 +462,32 @@ class Gemm {
       }
     }
     std::vector<Expr> x_scales;
-    for (const Expr& at : at_group) x_scales.push_back(b_.let("x_scale", load(packed_scales_, at * kTileRows, kLanes)));
+    for (const Expr& at : at_group)
+      x_scales.push_back(b_.let("x_scale", load(packed_scales_, at * kTileRows, kLanes)));
     for (int64_t c = 0; c < columns_; ++c) {
-      const Expr scale = b_.let("scale", broadcast(load(w_scales_, scale_at(first + c, chain, step)), kLanes));
+      const Expr scale =
+          b_.let("scale", broadcast(load(w_scales_, scale_at(first + c, chain, step)), kLanes));
       for (int64_t v = 0; v < tiles_; ++v) {
         const Expr i = index(c * tiles_ + v);
-        const Expr total = b_.let("total", dots.finish_at(load(acc, i), starts[static_cast<size_t>(c * tiles_ + v)]));
-        b_.store(sums, i, fma(cast(DType::kF32, total) * x_scales[static_cast<size_t>(v)], scale, load(sums, i)));
+        const Expr total = b_.let(
+            "total", dots.finish_at(load(acc, i), starts[static_cast<size_t>(c * tiles_ + v)]));
+        b_.store(
+            sums, i,
+            fma(cast(DType::kF32, total) * x_scales[static_cast<size_t>(v)], scale, load(sums, i)));
       }
     }
   }
 
-  void step_floats(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first, const Expr& step, const BufferRef& sums) {
+  void step_floats(const std::vector<Expr>& tiles, const Expr& chain, const Expr& first,
+                   const Expr& step, const BufferRef& sums) {
     std::vector<Expr> x;
     for (const Expr& tile : tiles) {
-      x.push_back(b_.let("x", load(packed_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows, kLanes)));
+      x.push_back(b_.let(
+          "x", load(packed_, ((tile * kLanes + chain) * sizes_.steps + step) * kTileRows, kLanes)));
     }
     for (int64_t c = 0; c < columns_; ++c) {
-      const Expr w = b_.let("w", broadcast(load(w_, (chain * sizes_.steps + step) * kLanes + (first + c)), kLanes));
+      const Expr w = b_.let(
+          "w", broadcast(load(w_, (chain * sizes_.steps + step) * kLanes + (first + c)), kLanes));
       for (int64_t v = 0; v < tiles_; ++v) {
         const Expr i = index(c * tiles_ + v);
         b_.store(sums, i, fma(w, x[static_cast<size_t>(v)], load(sums, i)));
@@ -424,26 +495,32 @@ class Gemm {
     }
   }
 
-  // Sums the chains by halves and turns the results, so that a row's columns lie together in `local`.
-  void combine(const BufferRef& local, const Expr& row, int64_t width, int64_t from, int64_t step_rows) {
-    const BufferRef turned = b_.allocate("turned", {DType::kF32, 1}, kLanes * kTileRows, Space::kLocal);
+  // Sums the chains by halves and turns the results, so that a row's columns lie together in
+  // `local`.
+  void combine(const BufferRef& local, const Expr& row, int64_t width, int64_t from,
+               int64_t step_rows) {
+    const BufferRef turned =
+        b_.allocate("turned", {DType::kF32, 1}, kLanes * kTileRows, Space::kLocal);
     b_.serial("sixteen", group_columns_ / kLanes, [&](const Expr& sixteen) {
       b_.serial("part", tiles_, [&](const Expr& part) {
         b_.serial("c", kLanes, [&](const Expr& c) {
           std::vector<Expr> chains;
           for (int64_t chain = 0; chain < sizes_.chains; ++chain) {
-            const Expr at = (index(chain * group_columns_) + (sixteen * kLanes + c)) * step_rows + part * kTileRows;
+            const Expr at = (index(chain * group_columns_) + (sixteen * kLanes + c)) * step_rows +
+                            part * kTileRows;
             chains.push_back(b_.let("chain", load(partial_, at, kLanes)));
           }
           while (chains.size() > 1) {
             std::vector<Expr> next;
-            for (size_t i = 0; i < chains.size() / 2; ++i) next.push_back(b_.let("half", chains[i] + chains[i + chains.size() / 2]));
+            for (size_t i = 0; i < chains.size() / 2; ++i)
+              next.push_back(b_.let("half", chains[i] + chains[i + chains.size() / 2]));
             chains = std::move(next);
           }
           b_.store(turned, c * kTileRows, chains[0]);
         });
         std::vector<Expr> vectors;
-        for (int64_t c = 0; c < kLanes; ++c) vectors.push_back(b_.let("v", load(turned, index(c * kTileRows), kLanes)));
+        for (int64_t c = 0; c < kLanes; ++c)
+          vectors.push_back(b_.let("v", load(turned, index(c * kTileRows), kLanes)));
         vectors = transpose(b_, std::move(vectors));
         for (int64_t r = 0; r < kTileRows; ++r) {
           const Expr at = (row + (part * kTileRows + r)) * width + (sixteen * kLanes + from);
@@ -479,6 +556,8 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
 }
 
 LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }
-LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile) { return Gemm(m, single_tile).run(); }
+LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile) {
+  return Gemm(m, single_tile).run();
+}
 
 }  // namespace mlc::kernel

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul of one or a few rows. A task is a block of columns of the result, that is of rows of the weights, which are
-// read once, one after the other; the block's epilogue follows at once.
+// Matmul of one or a few rows. A task is a block of columns of the result, that is of rows of the
+// weights, which are read once, one after the other; the block's epilogue follows at once.
 //
-// Order of summation (docs/numerics.md), the same in gemm: int8 activations: the exact integer sum of a group, then
-// chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain). Floats: chain k mod 16 of sixteen, fma. The
-// chains are summed by halves.
+// Order of summation (docs/numerics.md), the same in gemm: int8 activations: the exact integer sum
+// of a group, then chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain). Floats:
+// chain k mod 16 of sixteen, fma. The chains are summed by halves.
 #include "kernel/templates/matmul.h"
 #include "support/check.h"
 
@@ -14,7 +14,10 @@ namespace {
 class Gemv {
  public:
   Gemv(const MatmulNode& m, bool single_row)
-      : m_(m), b_("gemv"), parameters_(b_, m.graph, m.id), single_row_(single_row),
+      : m_(m),
+        b_("gemv"),
+        parameters_(b_, m.graph, m.id),
+        single_row_(single_row),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
     if (m.int8) {
       codes_ = parameters_.operand("x", DType::kI8, 0, 0);
@@ -43,7 +46,9 @@ class Gemv {
       if (single_row_) {
         epilogue_.finish_row(b_, index(0), block, local_, index(0));
       } else {
-        b_.serial("row", rows_, [&](const Expr& row) { epilogue_.finish_row(b_, row, block, local_, b_.let("base", row * width_)); });
+        b_.serial("row", rows_, [&](const Expr& row) {
+          epilogue_.finish_row(b_, row, block, local_, b_.let("base", row * width_));
+        });
       }
     });
     return {b_.finish(), parameters_.take(), {blocks.count, 0, 1}};
@@ -51,7 +56,8 @@ class Gemv {
 
  private:
   // Columns [first, first + count) of the result into `local` from column `at` on.
-  void segment_columns(const Expr& first, const Expr& count, const ColumnBlocks& blocks, int64_t at) {
+  void segment_columns(const Expr& first, const Expr& count, const ColumnBlocks& blocks,
+                       int64_t at) {
     if (weights_->by_rows()) {
       const auto body = [&](const Expr& c, int64_t columns, const std::vector<int>& row_batches) {
         std::vector<Expr> list;
@@ -60,14 +66,17 @@ class Gemv {
           const std::vector<Expr> sums = m_.int8 ? dot_int8(list, rows) : dot_floats(list, rows);
           for (size_t r = 0; r < rows.size(); ++r) {
             for (int64_t i = 0; i < columns; ++i) {
-              b_.store(local_, rows[r] * width_ + (c + (i + at)), sums[r * list.size() + static_cast<size_t>(i)]);
+              b_.store(local_, rows[r] * width_ + (c + (i + at)),
+                       sums[r * list.size() + static_cast<size_t>(i)]);
             }
           }
         });
       };
-      // One stream of weights is read faster than two; but from four rows on two columns at once pay, since what is
-      // loaded of the activations serves both.
-      const auto one_by_one = [&] { b_.serial("c", count, [&](const Expr& c) { body(c, 1, {2, 1}); }); };
+      // One stream of weights is read faster than two; but from four rows on two columns at once
+      // pay, since what is loaded of the activations serves both.
+      const auto one_by_one = [&] {
+        b_.serial("c", count, [&](const Expr& c) { body(c, 1, {2, 1}); });
+      };
       if (single_row_) {
         b_.serial("c", count, [&](const Expr& c) { body(c, 1, {1}); });
         return;
@@ -79,13 +88,16 @@ class Gemv {
       });
       return;
     }
-    // Other orders: sixteen columns at once, a lane each. A word of AWQ holds eight, which a block must not cut.
-    const bool aligned = weights_->layout().order != graph::WordOrder::kAwq || blocks.width % 8 == 0;
+    // Other orders: sixteen columns at once, a lane each. A word of AWQ holds eight, which a block
+    // must not cut.
+    const bool aligned =
+        weights_->layout().order != graph::WordOrder::kAwq || blocks.width % 8 == 0;
     const auto body = [&](const Expr& c, int lanes) {
       const Expr column = b_.let("column", first + c);
       for_rows({1}, [&](const std::vector<Expr>& rows) {
         for (const Expr& row : rows) {
-          b_.store(local_, row * width_ + (c + at), m_.int8 ? columns_int8(column, row, lanes) : columns_floats(column, row, lanes));
+          b_.store(local_, row * width_ + (c + at),
+                   m_.int8 ? columns_int8(column, row, lanes) : columns_floats(column, row, lanes));
         }
       });
     };
@@ -94,14 +106,17 @@ class Gemv {
     } else if (weights_->layout().order == graph::WordOrder::kAwq && is_constant(count)) {
       const int64_t whole = constant_value(count) / kLanes * kLanes;
       b_.serial("c", whole / kLanes, [&](const Expr& i) { body(i * kLanes, kLanes); });
-      if (whole < constant_value(count)) body(index(whole), static_cast<int>(constant_value(count) - whole));
+      if (whole < constant_value(count))
+        body(index(whole), static_cast<int>(constant_value(count) - whole));
     } else {
       for_vectors_up_to(b_, "c", count, blocks.padded_width(), kLanes, body);
     }
   }
 
-  // The rows in batches of the given sizes (falling, the last one is 1), so that weights are unpacked once a batch.
-  void for_rows(const std::vector<int>& batches, const std::function<void(const std::vector<Expr>&)>& body) {
+  // The rows in batches of the given sizes (falling, the last one is 1), so that weights are
+  // unpacked once a batch.
+  void for_rows(const std::vector<int>& batches,
+                const std::function<void(const std::vector<Expr>&)>& body) {
     if (single_row_) {
       body({index(0)});
       return;
@@ -119,14 +134,17 @@ class Gemv {
     }
   }
 
-  // What the zero of the codes adds to each group's sum, [row][group], where it is the same for all columns.
+  // What the zero of the codes adds to each group's sum, [row][group], where it is the same for all
+  // columns.
   void prepare_corrections() {
     if (!weights_->by_rows() || weights_->layout().stored_zeros) return;
     const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
-    corrections_ = b_.allocate("corrections", {DType::kI32, 1}, (single_row_ ? 1 : kMaxGemvRows) * groups, Space::kLocal);
+    corrections_ = b_.allocate("corrections", {DType::kI32, 1},
+                               (single_row_ ? 1 : kMaxGemvRows) * groups, Space::kLocal);
     const Expr all = single_row_ ? index(groups) : b_.let("all", rows_ * groups);
     b_.serial("i", all / 8, [&](const Expr& i) {
-      b_.store(corrections_, i * 8, weights_->zero_correction(b_, index(0), i, b_.let("sums", load(sums_, i * 8, 8))));
+      b_.store(corrections_, i * 8,
+               weights_->zero_correction(b_, index(0), i, b_.let("sums", load(sums_, i * 8, 8))));
     });
   }
 
@@ -145,22 +163,28 @@ class Gemv {
         scales.push_back(weights_->block_scales(b_, column, block, existing));
       }
       for (size_t r = 0; r < rows.size(); ++r) {
-        const Expr at = b_.let("at", rows[r] * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
+        const Expr at =
+            b_.let("at", rows[r] * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
         const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
-        const Expr correction = corrections_ ? b_.let("correction", load(corrections_, group, 8))
-                                             : b_.let("correction", weights_->zero_correction(b_, columns[0], block, b_.let("sums", load(sums_, group, 8))));
+        const Expr correction =
+            corrections_ ? b_.let("correction", load(corrections_, group, 8))
+                         : b_.let("correction",
+                                  weights_->zero_correction(b_, columns[0], block,
+                                                            b_.let("sums", load(sums_, group, 8))));
         const Expr start = pad_lanes(correction, kLanes);
         std::vector<Expr> acc(columns.size(), dots.begin_at(start));
         for (size_t c = 0; c < codes[0].size(); ++c) {
           const Expr x = b_.let("x", load(codes_, at + static_cast<int64_t>(64 * c), 64));
-          for (size_t i = 0; i < columns.size(); ++i) acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
+          for (size_t i = 0; i < columns.size(); ++i)
+            acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
         }
         const Expr x_scales = b_.let("x_scales", load(scales_, group, 8));
         for (size_t i = 0; i < columns.size(); ++i) {
           const Expr sum = b_.let("sum", dots.finish_at(acc[i], start));
           const Expr total = b_.let("total", slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8));
           const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
-          b_.store(chains, chain, fma(cast(DType::kF32, total) * x_scales, scales[i], load(chains, chain)));
+          b_.store(chains, chain,
+                   fma(cast(DType::kF32, total) * x_scales, scales[i], load(chains, chain)));
         }
       }
     };
@@ -173,7 +197,8 @@ class Gemv {
     const BufferRef chains = start_chains(kLanes, rows.size() * columns.size());
     for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& at, int elements) {
       std::vector<std::vector<Expr>> values;
-      for (const Expr& column : columns) values.push_back(weights_->decode(b_, column, at, elements));
+      for (const Expr& column : columns)
+        values.push_back(weights_->decode(b_, column, at, elements));
       int done = 0;
       for (size_t v = 0; v < values[0].size(); ++v) {
         const int lanes = values[0][v]->type.lanes;
@@ -191,8 +216,10 @@ class Gemv {
   }
 
   BufferRef start_chains(int lanes, size_t count) {
-    const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, static_cast<int64_t>(count), Space::kRegister);
-    for (int64_t i = 0; i < chains->size; ++i) b_.store(chains, index(i), zeros(DType::kF32, lanes));
+    const BufferRef chains =
+        b_.allocate("chains", {DType::kF32, lanes}, static_cast<int64_t>(count), Space::kRegister);
+    for (int64_t i = 0; i < chains->size; ++i)
+      b_.store(chains, index(i), zeros(DType::kF32, lanes));
     return chains;
   }
 
@@ -202,19 +229,25 @@ class Gemv {
     return sums;
   }
 
-  // A lane is a column of the result; the eight chains lie in memory, since their number g mod 8 is not constant.
+  // A lane is a column of the result; the eight chains lie in memory, since their number g mod 8 is
+  // not constant.
   Expr columns_int8(const Expr& column, const Expr& row, int lanes) {
     const graph::GroupedInt8& grouped = *m_.x_type.grouped;
-    const BufferRef chains = b_.allocate("chains", {DType::kF32, 1}, kGroupLanes * lanes, Space::kLocal);
-    b_.unrolled("j", kGroupLanes, [&](const Expr& j) { b_.store(chains, j * lanes, zeros(DType::kF32, lanes)); });
+    const BufferRef chains =
+        b_.allocate("chains", {DType::kF32, 1}, kGroupLanes * lanes, Space::kLocal);
+    b_.unrolled("j", kGroupLanes,
+                [&](const Expr& j) { b_.store(chains, j * lanes, zeros(DType::kF32, lanes)); });
     const DotAccumulator dots(m_.target, lanes);
     b_.serial("g", grouped.groups(m_.k), [&](const Expr& group) {
-      const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+      const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) +
+                                       (group / 8) * grouped.block_bytes() + (group % 8) * 4);
       const std::vector<Expr> codes = weights_->group_codes(b_, column, group, lanes);
       Expr acc = dots.begin();
       for (size_t quad = 0; quad < codes.size(); ++quad) {
-        const Expr four = bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
-        acc = b_.let("acc", dots.step(acc, codes[quad], bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
+        const Expr four =
+            bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
+        acc = b_.let("acc", dots.step(acc, codes[quad],
+                                      bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
       }
       Expr total = b_.let("total", dots.finish(acc));
       const Expr at_scale = b_.let("at_scale", row * grouped.padded_groups(m_.k) + group);
@@ -222,7 +255,9 @@ class Gemv {
       total = total + weights_->zero_correction(b_, column, group, sums);
       const Expr scaled = cast(DType::kF32, total) * broadcast(load(scales_, at_scale), lanes);
       const Expr chain = b_.let("chain", (group % kGroupLanes) * lanes);
-      b_.store(chains, chain, fma(scaled, weights_->group_scales(b_, column, group, lanes), load(chains, chain, lanes)));
+      b_.store(chains, chain,
+               fma(scaled, weights_->group_scales(b_, column, group, lanes),
+                   load(chains, chain, lanes)));
     });
     std::vector<Expr> parts;
     for (int j = 0; j < kGroupLanes; ++j) parts.push_back(load(chains, index(j * lanes), lanes));
@@ -231,7 +266,8 @@ class Gemv {
 
   Expr columns_floats(const Expr& column, const Expr& row, int lanes) {
     const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, kLanes, Space::kRegister);
-    b_.unrolled("j", kLanes, [&](const Expr& j) { b_.store(chains, j, zeros(DType::kF32, lanes)); });
+    b_.unrolled("j", kLanes,
+                [&](const Expr& j) { b_.store(chains, j, zeros(DType::kF32, lanes)); });
     for_vectors(b_, "k", m_.k, weights_->column_step(), [&](const Expr& base, int count) {
       for (int offset = 0; offset < count; ++offset) {
         const Expr w = weights_->decode_column(b_, column, base, offset, lanes);
@@ -248,7 +284,8 @@ class Gemv {
   Expr sum_by_halves(std::vector<Expr> parts) {
     while (parts.size() > 1) {
       std::vector<Expr> next;
-      for (size_t i = 0; i < parts.size() / 2; ++i) next.push_back(b_.let("half", parts[i] + parts[i + parts.size() / 2]));
+      for (size_t i = 0; i < parts.size() / 2; ++i)
+        next.push_back(b_.let("half", parts[i] + parts[i + parts.size() / 2]));
       parts = std::move(next);
     }
     return parts[0];
@@ -278,6 +315,8 @@ int64_t preferred_block_width(int64_t n, int64_t largest) {
   return width;
 }
 
-LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row) { return Gemv(m, single_row).run(); }
+LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row) {
+  return Gemv(m, single_row).run();
+}
 
 }  // namespace mlc::kernel

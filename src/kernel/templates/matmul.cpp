@@ -6,7 +6,8 @@
 
 namespace mlc::kernel {
 
-LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target) {
+LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
+                            const target::Target& target) {
   const MatmulNode m(graph, id, target);
   LoweredNode result;
   result.temporaries = gemm_temporaries(m);

@@ -9,17 +9,25 @@
 
 namespace mlc::kernel {
 
-// Up to this many rows are computed by gemv, more by gemm, with the same order of summation in both.
+// Up to this many rows are computed by gemv, more by gemm, with the same order of summation in
+// both.
 inline constexpr int64_t kMaxGemvRows = 8;
-// How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level (docs/performance.md).
+// How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level
+// (docs/performance.md).
 inline constexpr int64_t kPrefetchBytes = 4096;
 // Rows of a tile of packed activations.
 inline constexpr int64_t kTileRows = 16;
 
 struct MatmulNode {
   MatmulNode(const graph::Graph& g, graph::NodeId i, const target::Target& t)
-      : graph(g), id(i), target(t), node(g.node(i)), x_type(g.node(node.operands[0]).type),
-        int8(x_type.grouped.has_value()), k(x_type.last()), rows(row_symbol(x_type)) {}
+      : graph(g),
+        id(i),
+        target(t),
+        node(g.node(i)),
+        x_type(g.node(node.operands[0]).type),
+        int8(x_type.grouped.has_value()),
+        k(x_type.last()),
+        rows(row_symbol(x_type)) {}
 
   const graph::Graph& graph;
   graph::NodeId id;
@@ -36,7 +44,8 @@ int64_t preferred_block_width(int64_t n, int64_t largest);
 
 // One row, or up to kMaxGemvRows.
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
-// The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2 (sums).
+// The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2
+// (sums).
 LoweredKernel pack_kernel(const MatmulNode& m);
 // `single_tile`: for up to 16 rows, which one tile of activations holds.
 LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Norms: a task is a row. On a CPU its sums go through sixteen chains (element i belongs to chain i mod 16) and a tree,
-// whatever the vector width; on a GPU each thread of a block has such a chain. The normalized row lies in a local buffer,
-// from which the epilogue takes it, on a GPU a part of the row at a time.
+// Norms: a task is a row. On a CPU its sums go through sixteen chains (element i belongs to chain i
+// mod 16) and a tree, whatever the vector width; on a GPU each thread of a block has such a chain.
+// The normalized row lies in a local buffer, from which the epilogue takes it, on a GPU a part of
+// the row at a time.
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
@@ -15,8 +16,8 @@ using graph::Op;
 enum class Summand : uint8_t { kValue, kSquare };
 
 // The sum over a row, less `mean` where it is given, in the fixed order.
-Expr row_sum(KernelBuilder& b, const RowSchedule& schedule, const BufferRef& x, const Expr& from, int64_t n, Summand summand,
-             const Expr& mean = {}) {
+Expr row_sum(KernelBuilder& b, const RowSchedule& schedule, const BufferRef& x, const Expr& from,
+             int64_t n, Summand summand, const Expr& mean = {}) {
   const int lanes = schedule.lanes();
   const BufferRef chains = b.allocate("chains", {DType::kF32, lanes}, 1, Space::kRegister);
   b.store(chains, index(0), zeros(DType::kF32, lanes));
@@ -32,7 +33,8 @@ Expr row_sum(KernelBuilder& b, const RowSchedule& schedule, const BufferRef& x, 
 
 }  // namespace
 
-LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target) {
+LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id,
+                          const target::Target& target) {
   const graph::Node& node = graph.node(id);
   const graph::Node& source = graph.node(node.operands[0]);
   const int64_t n = node.base_type.last();
@@ -42,7 +44,8 @@ LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id, const tar
   std::vector<BufferRef> affine;
   for (int i = 1; i < node.base_operands(); ++i) {
     const graph::Node& parameter = graph.node(node.operands[static_cast<size_t>(i)]);
-    affine.push_back(parameters.stored(i == 1 ? "weight" : "bias", graph::memory_dtype(parameter.stored[0].dtype), i, 0));
+    affine.push_back(parameters.stored(i == 1 ? "weight" : "bias",
+                                       graph::memory_dtype(parameter.stored[0].dtype), i, 0));
   }
   RowSchedule schedule(target);
   Epilogue epilogue(graph, id, schedule.block_width(n), &schedule);
@@ -56,21 +59,26 @@ LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id, const tar
     const BufferRef local = schedule.allocate_row(b, "local", blocks.stride);
     const Expr from = b.let("from", row * n);
     Expr mean;
-    if (node.op == Op::kLayerNorm) mean = b.let("mean", row_sum(b, schedule, x, from, n, Summand::kValue) * f32(inverse_n));
+    if (node.op == Op::kLayerNorm)
+      mean = b.let("mean", row_sum(b, schedule, x, from, n, Summand::kValue) * f32(inverse_n));
     const Expr squares = row_sum(b, schedule, x, from, n, Summand::kSquare, mean);
-    const Expr variance = b.let("variance", squares * f32(inverse_n) + f32(node.attrs.float_of(Attr::kEps)));
+    const Expr variance =
+        b.let("variance", squares * f32(inverse_n) + f32(node.attrs.float_of(Attr::kEps)));
     const Expr factor = b.let("factor", f32(1) / square_root(variance));
     const auto store_block = [&](const Expr& block) {
       const Expr first = b.let("first", block * blocks.width);
-      schedule.for_elements(b, "i", epilogue.column_count(b, block), blocks.padded_width(), [&](const Expr& at, int lanes) {
-        const Expr column = first + at;
-        Expr v = cast(DType::kF32, load(x, from + column, lanes));
-        if (mean) v = v - mean;
-        v = v * factor;
-        if (!affine.empty()) v = v * cast(DType::kF32, load(affine[0], column, lanes));
-        if (affine.size() > 1) v = v + cast(DType::kF32, load(affine[1], column, lanes));
-        b.store(local, at, v);
-      });
+      schedule.for_elements(b, "i", epilogue.column_count(b, block), blocks.padded_width(),
+                            [&](const Expr& at, int lanes) {
+                              const Expr column = first + at;
+                              Expr v = cast(DType::kF32, load(x, from + column, lanes));
+                              if (mean) v = v - mean;
+                              v = v * factor;
+                              if (!affine.empty())
+                                v = v * cast(DType::kF32, load(affine[0], column, lanes));
+                              if (affine.size() > 1)
+                                v = v + cast(DType::kF32, load(affine[1], column, lanes));
+                              b.store(local, at, v);
+                            });
       epilogue.finish_row(b, row, block, local, index(0));
     };
     if (blocks.count == 1) {

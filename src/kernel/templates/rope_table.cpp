@@ -7,7 +7,8 @@ namespace mlc::kernel {
 
 using graph::Attr;
 
-LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id, const target::Target&) {
+LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id,
+                                const target::Target&) {
   const graph::Node& node = graph.node(id);
   const int64_t f = node.type.last() / 2;
   const bool switches = node.attrs.find(Attr::kSwitchLength) != nullptr;
@@ -32,7 +33,8 @@ LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id, con
       if (node.attrs.find(Attr::kNtkFactor) != nullptr && f > 1) {
         const double factor = node.attrs.float_of(Attr::kNtkFactor);
         const Expr a = cast(DType::kF32, length) * f32(factor / limit) - f32(factor - 1);
-        ntk = b.let("ntk", math(ExprKind::kLog2, maximum(a, f32(1))) * f32(-1.0 / static_cast<double>(f - 1)));
+        ntk = b.let("ntk", math(ExprKind::kLog2, maximum(a, f32(1))) *
+                               f32(-1.0 / static_cast<double>(f - 1)));
       }
     }
     for_vectors(b, "i", f, kLanes, [&](const Expr& at, int lanes) {

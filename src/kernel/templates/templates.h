@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kernel templates: each writes the kernels of a node for one class of target, with the node's epilogue in them.
+// Kernel templates: each writes the kernels of a node for one class of target, with the node's
+// epilogue in them.
 #pragma once
 
 #include "kernel/lowering/lowered.h"
@@ -7,16 +8,22 @@
 namespace mlc::kernel {
 
 // Row-wise: rms_norm, layer_norm.
-LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
+LoweredNode norm_template(const graph::Graph& graph, graph::NodeId id,
+                          const target::Target& target);
 // Chains of elementwise operators.
-LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
+LoweredNode elementwise_template(const graph::Graph& graph, graph::NodeId id,
+                                 const target::Target& target);
 // Rows by number: gather_rows, and embedding from any bit layout.
-LoweredNode gather_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
-LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
+LoweredNode gather_template(const graph::Graph& graph, graph::NodeId id,
+                            const target::Target& target);
+LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id,
+                                const target::Target& target);
 // Matmul of a few rows (gemv) and of many (gemm).
-LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
+LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
+                            const target::Target& target);
 // Query tokens of a work item at the most, for `queries` query heads a KV head.
 int64_t attention_tile_tokens(int64_t queries);
-LoweredNode attention_template(const graph::Graph& graph, graph::NodeId id, const target::Target& target);
+LoweredNode attention_template(const graph::Graph& graph, graph::NodeId id,
+                               const target::Target& target);
 
 }  // namespace mlc::kernel

@@ -18,11 +18,13 @@ Expr tree(KernelBuilder& b, Expr v, F f) {
 }  // namespace
 
 Expr tree_sum(KernelBuilder& b, Expr v) {
-  return tree(b, b.let("sum", std::move(v)), [](Expr x, Expr y) { return std::move(x) + std::move(y); });
+  return tree(b, b.let("sum", std::move(v)),
+              [](Expr x, Expr y) { return std::move(x) + std::move(y); });
 }
 
 Expr tree_max(KernelBuilder& b, Expr v) {
-  return tree(b, b.let("max", std::move(v)), [](Expr x, Expr y) { return maximum(std::move(x), std::move(y)); });
+  return tree(b, b.let("max", std::move(v)),
+              [](Expr x, Expr y) { return maximum(std::move(x), std::move(y)); });
 }
 
 Expr pad_lanes(Expr v, int lanes) {
@@ -59,8 +61,8 @@ void for_vectors(KernelBuilder& b, const std::string& name, int64_t count, int l
   if (rest > 0) body(index(full * lanes), rest);
 }
 
-void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, int64_t full, int lanes,
-                       const std::function<void(Expr, int)>& body) {
+void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, int64_t full,
+                       int lanes, const std::function<void(Expr, int)>& body) {
   if (is_constant(count)) {
     for_vectors(b, name, constant_value(count), lanes, body);
     return;

@@ -9,7 +9,8 @@ namespace mlc::kernel {
 
 using graph::WordOrder;
 
-WeightReader::WeightReader(const graph::Graph& graph, graph::NodeId id, int operand, ParameterList& parameters) {
+WeightReader::WeightReader(const graph::Graph& graph, graph::NodeId id, int operand,
+                           ParameterList& parameters) {
   const graph::Node& node = graph.node(graph.node(id).operands[static_cast<size_t>(operand)]);
   n_ = node.type.shape[0].value;
   k_ = node.type.shape[1].value;
@@ -31,7 +32,8 @@ int WeightReader::column_step() const {
   return layout_->order == WordOrder::kAwq ? kLanes : std::lcm(kLanes, layout_->codes_per_word());
 }
 
-std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const Expr& at, int count) const {
+std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const Expr& at,
+                                       int count) const {
   std::vector<Expr> values;
   if (!layout_) {
     values.push_back(b.let("w", cast(DType::kF32, load(words_, row * k_ + at, count))));
@@ -43,8 +45,12 @@ std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const 
   const int groups = static_cast<int>(l.groups(count));
   const int words_count = groups * l.words_per_group();
   const Expr group = b.let("group", at / l.group_size);
-  const Expr words = b.let("words", load(words_, row * (l.groups(k_) * l.words_per_group()) + group * l.words_per_group(), words_count));
-  const Expr scales = b.let("scales", cast(DType::kF32, load(scales_, row * l.groups(k_) + group, groups)));
+  const Expr words =
+      b.let("words",
+            load(words_, row * (l.groups(k_) * l.words_per_group()) + group * l.words_per_group(),
+                 words_count));
+  const Expr scales =
+      b.let("scales", cast(DType::kF32, load(scales_, row * l.groups(k_) + group, groups)));
   for (int begin = 0; begin < count; begin += kLanes) {
     const int lanes = std::min(kLanes, count - begin);
     std::vector<int> word_of;
@@ -56,14 +62,16 @@ std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const 
       shifts.push_back((begin + i) % per_word * l.bits);
     }
     const Expr spread = words_count == 1 ? broadcast(words, lanes) : shuffle(words, word_of);
-    const Expr codes = cast(DType::kI32, shift_right(spread, vector_constant(DType::kU32, shifts)) & ((int64_t{1} << l.bits) - 1));
+    const Expr codes = cast(DType::kI32, shift_right(spread, vector_constant(DType::kU32, shifts)) &
+                                             ((int64_t{1} << l.bits) - 1));
     const Expr spread_scales = groups == 1 ? broadcast(scales, lanes) : shuffle(scales, scale_of);
     values.push_back(b.let("w", cast(DType::kF32, codes - int64_t{l.zero()}) * spread_scales));
   }
   return values;
 }
 
-Expr WeightReader::awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row, const Expr& row, int lanes) const {
+Expr WeightReader::awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row,
+                               const Expr& row, int lanes) const {
   // Row r of a word lies at bit 4 * o, o = (r mod 2) * 4 + r / 2 (AutoAWQ's order).
   const auto bit = [](int r) { return 4 * ((r % 2) * 4 + r / 2); };
   if (lanes == 1) {
@@ -87,11 +95,13 @@ Expr WeightReader::scale_group(const Expr& group) const {
   return group / (layout_->group_size / graph::activations_for(*layout_).group_size);
 }
 
-Expr WeightReader::stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+Expr WeightReader::stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group,
+                                int lanes) const {
   return b.let("zeros", cast(DType::kI32, awq_nibbles(b, zeros_, group * (n_ / 8), row, lanes)));
 }
 
-Expr WeightReader::decode_column(KernelBuilder& b, const Expr& row, const Expr& base, int64_t offset, int lanes) const {
+Expr WeightReader::decode_column(KernelBuilder& b, const Expr& row, const Expr& base,
+                                 int64_t offset, int lanes) const {
   const graph::BitLayout& l = *layout_;
   const Expr group = b.let("group", base / l.group_size + offset / l.group_size);
   const Expr scales = scales_of(b, row, group, lanes);
@@ -135,7 +145,8 @@ std::vector<Expr> WeightReader::unpack_words(KernelBuilder& b, const Expr& words
   return quads;
 }
 
-std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const {
+std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
+                                            int groups) const {
   const graph::BitLayout& l = *layout_;
   const int per_group = l.words_per_group();  // 4
   MLC_CHECK(by_rows() && per_group == 4) << per_group;
@@ -158,7 +169,8 @@ std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, c
   return codes;
 }
 
-Expr WeightReader::block_scales(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const {
+Expr WeightReader::block_scales(KernelBuilder& b, const Expr& row, const Expr& block,
+                                int groups) const {
   const Expr at = row * layout_->groups(k_) + block * 8;
   return b.let("scales", pad_lanes(cast(DType::kF32, load(scales_, at, groups)), 8));
 }
@@ -167,7 +179,8 @@ Expr WeightReader::scale(const Expr& row, const Expr& group) const {
   return cast(DType::kF32, load(scales_, row * layout_->groups(k_) + group));
 }
 
-std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, const Expr& group,
+                                            int lanes) const {
   const graph::BitLayout& l = *layout_;
   std::vector<Expr> codes;
   if (l.order == WordOrder::kColumns) {
@@ -190,20 +203,24 @@ std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, c
       const Expr nibbles = b.let("codes", awq_nibbles(b, words_, at_row, row, lanes));
       columns.push_back(i == 0 ? nibbles : shift_left(nibbles, constant(nibbles->type, 8 * i)));
     }
-    codes.push_back(b.let("quad", bitcast({DType::kU8, 4 * lanes}, (columns[0] | columns[1]) | (columns[2] | columns[3]))));
+    codes.push_back(b.let("quad", bitcast({DType::kU8, 4 * lanes},
+                                          (columns[0] | columns[1]) | (columns[2] | columns[3]))));
   }
   return codes;
 }
 
-Expr WeightReader::scales_of(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+Expr WeightReader::scales_of(KernelBuilder& b, const Expr& row, const Expr& group,
+                             int lanes) const {
   return b.let("scales", cast(DType::kF32, load(scales_, group * n_ + row, lanes)));
 }
 
-Expr WeightReader::group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const {
+Expr WeightReader::group_scales(KernelBuilder& b, const Expr& row, const Expr& group,
+                                int lanes) const {
   return scales_of(b, row, scale_group(group), lanes);
 }
 
-Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr& group, const Expr& sums) const {
+Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr& group,
+                                   const Expr& sums) const {
   if (layout_->stored_zeros) {
     const Expr zero = stored_zeros(b, row, scale_group(group), sums->type.lanes);
     return zeros(DType::kI32, zero->type.lanes) - zero * sums;
@@ -212,7 +229,8 @@ Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr
   return sums - shift_left(sums, constant(sums->type, layout_->bits - 1));
 }
 
-void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const {
+void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block,
+                            int64_t bytes_ahead) const {
   const graph::BitLayout& l = *layout_;
   const Expr at = row * (l.groups(k_) * l.words_per_group()) + block * (8 * l.words_per_group());
   b.prefetch(words_, at + bytes_ahead / 4);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads stored weights: plain 16-bit floats or codes of any bit layout. Nothing outside the tensor is ever read, since
-// it may end where a mapped file ends.
+// Reads stored weights: plain 16-bit floats or codes of any bit layout. Nothing outside the tensor
+// is ever read, since it may end where a mapped file ends.
 #pragma once
 
 #include <vector>
@@ -20,31 +20,38 @@ class WeightReader {
   const graph::BitLayout& layout() const { return *layout_; }
   bool by_rows() const { return !layout_ || layout_->order == graph::WordOrder::kRows; }
 
-  // By rows: the values of `count` columns from `at` on (a multiple of decode_step()) as f32 vectors of 16 lanes, the
-  // last one perhaps shorter. count is decode_step(), or less at the end of the row.
+  // By rows: the values of `count` columns from `at` on (a multiple of decode_step()) as f32
+  // vectors of 16 lanes, the last one perhaps shorter. count is decode_step(), or less at the end
+  // of the row.
   int decode_step() const;
   std::vector<Expr> decode(KernelBuilder& b, const Expr& row, const Expr& at, int count) const;
-  // Any order but rows: the values of column base + offset in `lanes` rows from `row` on, where base is a multiple of
-  // column_step() and offset below it.
+  // Any order but rows: the values of column base + offset in `lanes` rows from `row` on, where
+  // base is a multiple of column_step() and offset below it.
   int column_step() const;
-  Expr decode_column(KernelBuilder& b, const Expr& row, const Expr& base, int64_t offset, int lanes) const;
+  Expr decode_column(KernelBuilder& b, const Expr& row, const Expr& base, int64_t offset,
+                     int lanes) const;
 
-  // For int8 activations, by rows: the codes of the eight groups of `block` as u8 vectors of 64 bytes,
-  // [quad][8 groups][4 bytes]; `groups` of the eight exist.
-  std::vector<Expr> block_codes(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
+  // For int8 activations, by rows: the codes of the eight groups of `block` as u8 vectors of 64
+  // bytes, [quad][8 groups][4 bytes]; `groups` of the eight exist.
+  std::vector<Expr> block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
+                                int groups) const;
   // The scales of these groups, f32 x 8, zeros for missing ones.
   Expr block_scales(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
-  // Other orders: the codes of all quads of the activations' group `group` for `lanes` rows from `row`, each u8 of
-  // 4 * lanes bytes.
-  std::vector<Expr> group_codes(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
+  // Other orders: the codes of all quads of the activations' group `group` for `lanes` rows from
+  // `row`, each u8 of 4 * lanes bytes.
+  std::vector<Expr> group_codes(KernelBuilder& b, const Expr& row, const Expr& group,
+                                int lanes) const;
   Expr group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // f32
   // By rows: scale of (row, group), f32.
   Expr scale(const Expr& row, const Expr& group) const;
-  // The sum that belongs to codes counted from zero instead of the zero code: -zero * sum of the activations' codes.
-  // `sums`: i32, broadcast or one a lane. For stored zeros: of `lanes` rows from `row`.
-  Expr zero_correction(KernelBuilder& b, const Expr& row, const Expr& group, const Expr& sums) const;
+  // The sum that belongs to codes counted from zero instead of the zero code: -zero * sum of the
+  // activations' codes. `sums`: i32, broadcast or one a lane. For stored zeros: of `lanes` rows
+  // from `row`.
+  Expr zero_correction(KernelBuilder& b, const Expr& row, const Expr& group,
+                       const Expr& sums) const;
 
-  // Codes of each word's values as quads: u8 of 4 * words' lanes, element a of the result has the quads of kind a.
+  // Codes of each word's values as quads: u8 of 4 * words' lanes, element a of the result has the
+  // quads of kind a.
   std::vector<Expr> unpack_words(KernelBuilder& b, const Expr& words) const;
 
   // Asks for what lies `bytes_ahead` behind a block of a row; 0: nothing.
@@ -55,12 +62,13 @@ class WeightReader {
   Expr scale_group(const Expr& group) const;
   Expr scales_of(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
   Expr stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // i32
-  Expr awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row, const Expr& row, int lanes) const;
+  Expr awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row, const Expr& row,
+                   int lanes) const;
 
   int64_t n_ = 0;
   int64_t k_ = 0;
   std::optional<graph::BitLayout> layout_;
-  BufferRef words_;   // or the plain values
+  BufferRef words_;  // or the plain values
   BufferRef scales_;
   BufferRef zeros_;
 };
