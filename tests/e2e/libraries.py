@@ -47,7 +47,8 @@ def imports_nothing(quantization, changes, shape, program):
     if readelf is None:
         raise Skipped("readelf is absent")
     model, library = make_config(program, quantization, changes, **shape), program.folder / "lib.so"
-    for host in HOSTS:
+    # What is undefined depends on the model and on the mode alike on both; one mode of each kind is compiled for AArch64 too.
+    for host in HOSTS if quantization in ("q4f16_1", "q3f16_0", "q4f16_awq", "q0bf16") else HOSTS[:1]:
         program.run("compile", model, "--host", host, "-o", library)
         text = subprocess.run([readelf, "-W", "--dyn-syms", "-d", "-r", library], capture_output=True, text=True, check=True).stdout
         symbols = [line.split() for line in text.splitlines() if re.match(r"\s+\d+: ", line)]
