@@ -2,6 +2,8 @@
 // Tensor intrinsics as instructions: vpdpbusd, vpmaddubsw and vpmaddwd, sdot, or widened
 // arithmetic. All give the same integers: the unsigned operand has seven bits, so nothing
 // saturates.
+#include <optional>
+
 #include "codegen/llvm/emitter.h"
 
 namespace mlc::codegen {
@@ -19,11 +21,12 @@ struct Width {
 };
 
 // The widest entry that the target has and that divides `bytes`.
-const Width* choose(std::initializer_list<Width> widths, int64_t register_bytes, int bytes) {
+std::optional<Width> choose(std::initializer_list<Width> widths, int64_t register_bytes,
+                            int bytes) {
   for (const Width& width : widths) {
-    if (width.bytes <= register_bytes && bytes % width.bytes == 0) return &width;
+    if (width.bytes <= register_bytes && bytes % width.bytes == 0) return width;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 // Lane i of the result is the sum of lanes 2 i and 2 i + 1; of two lanes it is a scalar.
@@ -70,11 +73,11 @@ llvm::Value* DotProducts::dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b)
   const bool avxvnni = target_.features.has(target::CpuFeature::kAvxvnni);
   const auto as_i32 = [&](llvm::Value* bytes) { return b_.CreateBitCast(bytes, acc->getType()); };
   if (lanes >= 4 && (vnni || avxvnni)) {
-    const Width* width = choose({{64, llvm::Intrinsic::x86_avx512_vpdpbusd_512},
-                                 {32, llvm::Intrinsic::x86_avx512_vpdpbusd_256},
-                                 {16, llvm::Intrinsic::x86_avx512_vpdpbusd_128}},
-                                vnni ? 64 : 32, 4 * lanes);
-    if (width != nullptr) {
+    const std::optional<Width> width = choose({{64, llvm::Intrinsic::x86_avx512_vpdpbusd_512},
+                                               {32, llvm::Intrinsic::x86_avx512_vpdpbusd_256},
+                                               {16, llvm::Intrinsic::x86_avx512_vpdpbusd_128}},
+                                              vnni ? 64 : 32, 4 * lanes);
+    if (width) {
       llvm::Value* a32 = as_i32(a);
       llvm::Value* b32 = as_i32(b);
       std::vector<llvm::Value*> pieces;
@@ -107,11 +110,11 @@ llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
   const int bytes = lanes_of(a);
   if (target_.has_dot2_saturating()) {
     const bool wide = target_.features.has(target::CpuFeature::kAvx2);
-    const Width* width = choose({{64, llvm::Intrinsic::x86_avx512_pmaddubs_w_512},
-                                 {32, llvm::Intrinsic::x86_avx2_pmadd_ub_sw},
-                                 {16, llvm::Intrinsic::x86_ssse3_pmadd_ub_sw_128}},
-                                wide ? target_.vector_bytes() : 16, bytes);
-    if (width != nullptr) {
+    const std::optional<Width> width = choose({{64, llvm::Intrinsic::x86_avx512_pmaddubs_w_512},
+                                               {32, llvm::Intrinsic::x86_avx2_pmadd_ub_sw},
+                                               {16, llvm::Intrinsic::x86_ssse3_pmadd_ub_sw_128}},
+                                              wide ? target_.vector_bytes() : 16, bytes);
+    if (width) {
       std::vector<llvm::Value*> pieces;
       for (int i = 0; i < bytes; i += width->bytes) {
         pieces.push_back(b_.CreateIntrinsic(width->id, {},
@@ -129,12 +132,12 @@ llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
 llvm::Value* DotProducts::pair_sum(llvm::Value* a) {
   const int lanes = lanes_of(a);
   if (target_.architecture == "x86_64") {
-    const Width* width = choose(
+    const std::optional<Width> width = choose(
         {{64, llvm::Intrinsic::x86_avx512_pmaddw_d_512},
          {32, llvm::Intrinsic::x86_avx2_pmadd_wd},
          {16, llvm::Intrinsic::x86_sse2_pmadd_wd}},
         target_.features.has(target::CpuFeature::kAvx2) ? target_.vector_bytes() : 16, 2 * lanes);
-    if (width != nullptr) {
+    if (width) {
       const int step = width->bytes / 2;
       llvm::Value* ones = llvm::ConstantInt::get(
           llvm::FixedVectorType::get(b_.getInt16Ty(), static_cast<unsigned>(step)), 1);
