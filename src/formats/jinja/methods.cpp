@@ -84,7 +84,7 @@ Value all_are(Machine& machine, Value self, const BoundArguments&, const CallArg
 
 bool is_alnum(uint32_t c) { return is_alpha(c) || is_digit(c) || is_numeric(c); }
 
-Value isascii(Machine&, Value self, const BoundArguments&, const CallArguments&) {
+Value is_ascii_method(Machine&, Value self, const BoundArguments&, const CallArguments&) {
   return Value::boolean(is_ascii(self.text()));
 }
 
@@ -491,7 +491,7 @@ constexpr Builtin kStringMethods[] = {
     {"index", "sub start? end?", find_method<false, true>},
     {"isalnum", "", all_are<is_alnum>},
     {"isalpha", "", all_are<is_alpha>},
-    {"isascii", "", isascii},
+    {"isascii", "", is_ascii_method},
     {"isdecimal", "", all_are<is_decimal>},
     {"isdigit", "", all_are<is_digit>},
     {"isidentifier", "", isidentifier},
