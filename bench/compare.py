@@ -60,9 +60,9 @@ def cases_of(arguments):
 
 
 def quartile_spread(values):
-    """Distance of the quartiles over the median; 0 for fewer than four values."""
+    """Distance of the quartiles over the median; of fewer than four values, of the extremes."""
     if len(values) < 4:
-        return 0.0
+        return (max(values) - min(values)) / statistics.median(values)
     low, _, high = statistics.quantiles(values, n=4)
     return (high - low) / statistics.median(values)
 

