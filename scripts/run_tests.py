@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/test"
 JOBS = str(len(os.sched_getaffinity(0)))
 FUZZ_SECONDS = 5
+MEASURING = ["read_bandwidth"]  # end-to-end tests of the stage speed
 TARGETS = {"tsan": "runtime_test"}  # what is built of a preset, where it is not all
 # Of the integration tests, those that run our own C++ in many ways; compiled kernels are the same under a sanitizer.
 ASAN_INTEGRATION = "KvCacheBits.*:SlidingWindow.*:CacheReuse.*:Engine.*:Models.*:*/Bits.*/0"
@@ -174,14 +175,16 @@ def needs_libc_and_libm_only(job, status, output):
 def e2e():
     program = "build/release/mlc_llm"
     jobs = [Job(f"e2e-{script.stem}", [sys.executable, script.relative_to(ROOT), program], by_lines)
-            for script in sorted((ROOT / "tests/e2e").glob("*.py"))]
+            for script in sorted((ROOT / "tests/e2e").glob("*.py")) if script.stem not in MEASURING]
     return run_jobs([Job("release-binary", ["readelf", "--wide", "-d", "-S", program], needs_libc_and_libm_only),
                      Job("cli-docs", [sys.executable, "scripts/update_cli_docs.py", program, "--check"], by_status), *jobs])
 
 
 def speed():
-    """That no kernel has fallen far below the share of the machine's limits that it reaches; alone, so that it is not disturbed."""
-    return run_jobs([Job("speed", ["build/release/bench_kernels", "--guard"], by_lines)])
+    """That no kernel has fallen far below the share of the machine's limits that it reaches, and that `bench` measures the limits
+    well; one at a time, so that they do not disturb each other."""
+    scripts = [Job(f"e2e-{name}", [sys.executable, f"tests/e2e/{name}.py", "build/release/mlc_llm"], by_lines) for name in MEASURING]
+    return run_jobs([Job("speed", ["build/release/bench_kernels", "--guard"], by_lines), *scripts], at_once=1)
 
 
 def asan():
