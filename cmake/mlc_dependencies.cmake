@@ -18,26 +18,19 @@ if(NOT CMAKE_SYSTEM_NAME STREQUAL "WASI")
   find_package(Threads REQUIRED)
 endif()
 
-# LLVM 19 and LLD, as Debian's llvm-19-dev and liblld-19-dev have them. A static link names the archives by path: LLD's
-# CMake targets bring in the shared LLVM, and two LLVMs in one process abort at start.
+# LLVM 19 and LLD, as Debian's llvm-19-dev and liblld-19-dev have them. LLD's archives are named by path: its CMake targets
+# bring in the shared LLVM, and two LLVMs in one process abort at start.
 if(MLC_WITH_LLVM)
   find_package(LLVM 19.1 REQUIRED CONFIG)
   add_library(mlc_llvm INTERFACE)
   add_library(mlc_lld INTERFACE)
+  target_link_libraries(mlc_llvm INTERFACE -l:libz.a -l:libzstd.a Threads::Threads)
+  target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
   if(MLC_STATIC_LLVM)
-    find_program(MLC_LLVM_CONFIG llvm-config-19 REQUIRED)
-    execute_process(
-      COMMAND ${MLC_LLVM_CONFIG} --link-static --libfiles x86codegen aarch64codegen webassemblycodegen passes lto option
-      OUTPUT_VARIABLE llvm_archives OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-    separate_arguments(llvm_archives)
-    # Polly registers itself with the pass builder; its archives come with another package and are not used.
-    list(FILTER llvm_archives EXCLUDE REGEX "Polly")
-    target_link_libraries(mlc_llvm INTERFACE ${llvm_archives} -l:libz.a -l:libzstd.a Threads::Threads)
-    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
+    include(mlc_static_llvm)
   else()
-    target_link_libraries(mlc_llvm INTERFACE LLVM -l:libz.a -l:libzstd.a Threads::Threads)
+    target_link_libraries(mlc_llvm INTERFACE LLVM)
     target_link_directories(mlc_llvm INTERFACE ${LLVM_LIBRARY_DIRS})
-    target_link_libraries(mlc_lld INTERFACE ${LLVM_LIBRARY_DIRS}/liblldELF.a ${LLVM_LIBRARY_DIRS}/liblldCommon.a mlc_llvm)
   endif()
 endif()
 

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/version.h"
 #include "support/file.h"
+#include "support/printable.h"
 #include "support/strings.h"
 #include "support/throw.h"
 
@@ -70,6 +71,9 @@ void end_by_signal(int signal) {
 
 int guarded(const std::vector<std::string>& arguments) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, end_by_signal);
+#ifdef SIGXFSZ
+  std::signal(SIGXFSZ, SIG_IGN);  // beyond a limit on the size of files writing fails, and that is reported
+#endif
   try {
     const int status = dispatch(arguments);
     if (std::fflush(stdout) != 0) throw UserError("standard output", "cannot write");
@@ -82,7 +86,7 @@ int guarded(const std::vector<std::string>& arguments) {
     return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "internal error: %s\n  mlc_llm %s; this is a bug, please report it with the "
-                 "command line\n", escape_invalid_utf8(error.what()).c_str(), version());
+                 "command line\n", escape_unprintable(error.what()).c_str(), version());
     return 3;
   }
 }

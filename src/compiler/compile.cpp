@@ -152,7 +152,7 @@ formats::ChatConfig resolve_chat_config(const CompileOptions& options) {
   const CompileOverrides overrides = parse_overrides(options.overrides);
   Json with_type = config.model_config;
   with_type.set("model_type", config.model_type);
-  const formats::Architecture& architecture = select_architecture(config.model_type, with_type, options.model);
+  const formats::Architecture& architecture = select_architecture(options.model_type, with_type, options.model);
   config.model_config = override_model_config(architecture, config.model_config, overrides.config, options.model);
   const auto copy = [&](const char* key, int64_t& field) {
     const Json* value = config.model_config.find(key);
@@ -186,7 +186,8 @@ CompileReport compile(const CompileOptions& options) {
   check_device(options.device);
   check_output(options.output);
   const formats::ChatConfig config = resolve_chat_config(options);
-  const quantization::Quantization& quantization = *or_throw(quantization::find_quantization(config.quantization, "--quantization"));
+  const quantization::Quantization& quantization = *or_throw(quantization::find_quantization(
+      config.quantization, options.quantization.empty() ? cat(options.model, ": quantization") : "--quantization"));
   const OptFlags opt = parse_opt(options.opt, quantization);
   const CompileOverrides overrides = parse_overrides(options.overrides);
   std::vector<target::Target> targets = parse_host(options.host);

@@ -26,6 +26,7 @@ std::vector<GraphPass> graph_passes(const quantization::Quantization& quantizati
       {"quantize-parameters", [&](graph::Graph& g) { quantization::quantize_parameters(g, quantization); }, true},
       // Needs the bit layouts; before the fusion, which moves `quantize` into what makes its input.
       {"quantize-activations", graph::quantize_activations, options.int8_activations},
+      // Before the fusion, which leaves apart what has several uses, dead ones too.
       {"remove-dead-nodes", graph::remove_dead_nodes, true},
       {"fuse-epilogues", graph::fuse_epilogues, true},
   };
@@ -77,6 +78,16 @@ std::vector<std::string> pass_names() {
   const quantization::Quantization any{};
   for (const GraphPass& pass : graph_passes(any, {})) names.push_back(pass.name);
   return names;
+}
+
+void run_graph_pass(graph::Graph& graph, const std::string& name, const quantization::Quantization& quantization) {
+  for (const GraphPass& pass : graph_passes(quantization, {})) {
+    if (pass.name != name) continue;
+    pass.run(graph);
+    graph::verify(graph);
+    return;
+  }
+  throw UserError(unknown_name_error(ErrorKind::kUser, "", "pass", name, pass_names()));
 }
 
 PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization, const target::Target& target,

@@ -24,6 +24,8 @@ struct PassTime {
 };
 
 std::vector<std::string> pass_names();
+// One pass over a graph, by name, then its verification. Throws UserError for an unknown name.
+void run_graph_pass(graph::Graph& graph, const std::string& name, const quantization::Quantization& quantization);
 
 // From the float graph of a model to plan and kernels.
 PlanAndKernels run_pipeline(graph::Graph graph, const quantization::Quantization& quantization, const target::Target& target,

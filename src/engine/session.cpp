@@ -2,6 +2,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "support/process.h"
 #include "support/strings.h"
@@ -13,6 +14,26 @@ namespace {
 constexpr int64_t kTokensWithoutLimit = 1 << 17;
 // A larger chunk makes the arena larger and nothing faster.
 constexpr int64_t kMaxChunkTokens = 512;
+
+// A library for another model may need but a part of the tensors, such as those of fewer layers.
+Result<void> check_all_are_known(const formats::ParameterShards& shards,
+                                 const runtime::ModelLibrary& library) {
+  const Json* params = library.metadata().find("params");
+  if (params == nullptr || !params->is_array()) return {};
+  std::unordered_set<std::string_view> known;
+  for (const Json& param : params->as_array()) {
+    const Json* name = param.is_object() ? param.find("name") : nullptr;
+    if (name != nullptr && name->is_string()) known.insert(name->as_string());
+  }
+  for (const formats::ParameterRecord& record : shards.index().parameters) {
+    if (known.contains(record.info.name)) continue;
+    return user_error(
+        shards.index_path(), cat("has the tensor ", record.info.name),
+        cat("only those that ", library.path(), " uses"),
+        "is the library for another model or quantization? compile one for these weights");
+  }
+  return {};
+}
 
 bool forgets_old_positions(const formats::Plan& plan) {
   return std::all_of(plan.cache_groups.begin(), plan.cache_groups.end(),
@@ -38,6 +59,7 @@ Result<std::unique_ptr<Session>> Session::create(runtime::ModelLibrary library,
     const Json* value = library.metadata().find(key);
     return value != nullptr && value->is_int() && value->as_int() > 0 ? value->as_int() : absent;
   };
+  MLC_RETURN_IF_ERROR(check_all_are_known(shards, library));
   std::unique_ptr<Session> session(new Session());
   int64_t context = setting("context_window_size", INT32_MAX);  // positions are int32
   if (options.context_tokens > 0) context = std::min(context, options.context_tokens);

@@ -94,7 +94,7 @@ namespace {
 template <class T>
 const T& required(const Attrs& attrs, Attr attr) {
   const AttrValue* value = attrs.find(attr);
-  MLC_CHECK(value != nullptr) << "attribute " << attr_name(attr) << " is missing";
+  MLC_IR_CHECK(value != nullptr) << "attribute " << attr_name(attr) << " is missing";
   return std::get<T>(*value);
 }
 
@@ -130,7 +130,7 @@ int Graph::cache_group_of_layer(int64_t layer) const {
     const auto& layers = cache[i].layers;
     if (std::find(layers.begin(), layers.end(), layer) != layers.end()) return static_cast<int>(i);
   }
-  MLC_UNREACHABLE() << "no cache group has layer " << layer;
+  throw IrError(cat("no cache group has layer ", layer));
 }
 
 const CacheGroup& Graph::cache_of_layer(int64_t layer) const {
@@ -156,20 +156,45 @@ std::vector<int> count_uses(const Graph& graph) {
 
 Type infer_type(Op op, const std::vector<Type>& operands, const Attrs& attrs) {
   const int count = op_operand_count(op);
-  MLC_CHECK(count < 0 || count == static_cast<int>(operands.size()) || op_properties(op) & kElementwise)
-      << op_name(op) << " has " << operands.size() << " operands";
+  MLC_IR_CHECK(count < 0 || count == static_cast<int>(operands.size()))
+      << op_name(op) << " has " << operands.size() << " operands, not " << count;
+  for (const Type& type : operands) {
+    const bool is_row = !type.shape.empty() && (!type.shape.back().is_symbol() || is_index_list(type));
+    MLC_IR_CHECK(is_row) << op_name(op) << " of " << to_text(type) << ", whose last size is no number";
+  }
   return rule_of(op).type(operands, attrs);
 }
 
+namespace {
+
+// What reads or writes the cache must have the heads that its layer's group has.
+void verify_cache(const Graph& graph, const Attrs& attrs, const std::string& where) {
+  const CacheGroup& group = graph.cache_of_layer(attrs.int_of(Attr::kLayer));
+  MLC_IR_CHECK(group.kv_heads == attrs.int_of(Attr::kKvHeads) && group.head_dim == attrs.int_of(Attr::kHeadDim))
+      << where << " has " << attrs.int_of(Attr::kKvHeads) << " KV heads of " << attrs.int_of(Attr::kHeadDim)
+      << ", its cache group " << group.kv_heads << " of " << group.head_dim;
+}
+
+}  // namespace
+
 void verify(const Graph& graph) {
+  for (size_t i = 0; i < graph.cache.size(); ++i) {
+    const CacheGroup& g = graph.cache[i];
+    MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0) << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
+    const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0 : g.sink >= 0 && g.sink < g.window;
+    MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink << " sinks";
+  }
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const std::string where = cat("node %", i, " (", op_name(node.op), ")");
     for (const NodeId operand : node.operands) {
-      MLC_CHECK(operand >= 0 && operand < static_cast<NodeId>(i)) << where << " uses %" << operand;
+      MLC_IR_CHECK(operand >= 0 && operand < static_cast<NodeId>(i)) << where << " uses %" << operand;
     }
     if (node.op == Op::kInput || node.op == Op::kParameter) {
-      MLC_CHECK(!node.name.empty()) << where << " has no name";
+      MLC_IR_CHECK(!node.name.empty()) << where << " has no name";
+      // The weight; or words and scales, and zeros where they are stored.
+      const size_t tensors = node.op == Op::kInput ? 0 : !node.type.layout ? 1 : node.type.layout->stored_zeros ? 3 : 2;
+      MLC_IR_CHECK(node.stored.size() == tensors) << "%" << node.name << " has " << node.stored.size() << " stored tensors, not " << tensors;
       continue;
     }
     std::vector<Type> types;
@@ -177,21 +202,21 @@ void verify(const Graph& graph) {
       types.push_back(graph.node(node.operands[static_cast<size_t>(k)]).type);
     }
     Type type = infer_type(node.op, types, node.attrs);
-    MLC_CHECK(type == node.base_type) << where << " has type " << to_text(node.base_type) << ", its rule gives " << to_text(type);
+    MLC_IR_CHECK(type == node.base_type) << where << " has type " << to_text(node.base_type) << ", its rule gives " << to_text(type);
     for (const EpilogueOp& e : node.epilogue) {
-      MLC_CHECK(op_properties(e.op) & (kElementwise | kEpilogue)) << where << ": epilogue " << op_name(e.op);
+      MLC_IR_CHECK(op_properties(e.op) & (kElementwise | kEpilogue)) << where << ": epilogue " << op_name(e.op);
       types = {type};
       for (const int k : e.operands) types.push_back(graph.node(node.operands[static_cast<size_t>(k)]).type);
       type = infer_type(e.op, types, e.attrs);
-      MLC_CHECK(type == e.type) << where << ": epilogue " << op_name(e.op) << " has type " << to_text(e.type) << ", its rule gives " << to_text(type);
-      if (e.op == Op::kKvAppend) graph.cache_of_layer(e.attrs.int_of(Attr::kLayer));
+      MLC_IR_CHECK(type == e.type) << where << ": epilogue " << op_name(e.op) << " has type " << to_text(e.type) << ", its rule gives " << to_text(type);
+      if (e.op == Op::kKvAppend) verify_cache(graph, e.attrs, where);
     }
-    MLC_CHECK(type == node.type) << where << " has type " << to_text(node.type) << ", not " << to_text(type);
+    MLC_IR_CHECK(type == node.type) << where << " has type " << to_text(node.type) << ", not " << to_text(type);
     if (node.op == Op::kKvAppend || node.op == Op::kAttention) {
-      graph.cache_of_layer(node.attrs.int_of(Attr::kLayer));
+      verify_cache(graph, node.attrs, where);
     }
   }
-  MLC_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size())) << "no result";
+  MLC_IR_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size())) << "no result";
 }
 
 }  // namespace mlc::graph

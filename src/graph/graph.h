@@ -55,7 +55,7 @@ class Attrs {
   Attrs(std::initializer_list<std::pair<Attr, AttrValue>> list);
   void set(Attr attr, AttrValue value);
   const AttrValue* find(Attr attr) const;
-  // Each requires that the attribute is there.
+  // Each throws IrError where the attribute is missing.
   int64_t int_of(Attr attr) const;
   double float_of(Attr attr) const;
   const std::vector<double>& floats_of(Attr attr) const;
@@ -165,10 +165,10 @@ struct Graph {
 // The number of nodes that use each node's value (the result counts as a use).
 std::vector<int> count_uses(const Graph& graph);
 
-// The type of an operator's result. Throws InternalError when the operands do not fit.
+// The type of an operator's result. Throws IrError when the operands do not fit.
 Type infer_type(Op op, const std::vector<Type>& operands, const Attrs& attrs);
 
-// Checks every type, order of definition and cache layer; throws InternalError.
+// Checks every type, order of definition and cache layer; throws IrError.
 void verify(const Graph& graph);
 
 // Text form: print(parse(x)) == x. parse throws UserError with line and column.

@@ -27,10 +27,15 @@ class Parser {
     }
     expect('-');
     expect('>');
-    type();
+    skip_blanks();
+    const size_t result_place = at_;
+    const Type promised = type();
     expect('{');
     while (!accept_word("return")) statement();
     graph_.result = value();
+    if (graph_.node(graph_.result).type != promised) {
+      fail_at(result_place, cat("the result is ", to_text(graph_.node(graph_.result).type), ", not ", to_text(promised)));
+    }
     expect('}');
     skip_blanks();
     if (at_ != text_.size()) fail("text after the function");
@@ -38,6 +43,10 @@ class Parser {
   }
 
  private:
+  [[noreturn]] void fail_at(size_t place, const std::string& what) {
+    at_ = place;
+    fail(what);
+  }
   [[noreturn]] void fail(const std::string& what) {
     const std::string_view before = text_.substr(0, at_);
     const auto line = std::count(before.begin(), before.end(), '\n') + 1;
@@ -96,8 +105,13 @@ class Parser {
   int64_t integer() {
     const std::string text = number_text();
     const auto value = parse_int64(text);
-    if (!value) fail("expected an integer, found " + text);
+    if (!value) fail(text.empty() ? "expected an integer" : "expected an integer, found " + text);
     return *value;
+  }
+  int64_t integer_in(int64_t least, int64_t most) {
+    const int64_t value = integer();
+    if (value < least || value > most) fail(cat("expected a number from ", least, " to ", most, ", found ", value));
+    return value;
   }
   double number() {
     const std::string text = number_text();
@@ -129,6 +143,7 @@ class Parser {
       if (!dims.empty()) expect(',');
       const std::string text = name();
       if (const auto value = parse_int64(text)) {
+        if (*value <= 0 || *value > INT32_MAX) fail("no size: " + text);
         dims.emplace_back(*value);
       } else if (const auto symbol = formats::parse_symbol(text)) {
         dims.emplace_back(*symbol);
@@ -149,7 +164,10 @@ class Parser {
     if (!quantized && !(result.dtype == DType::kI8 && at_ < text_.size() && text_[at_] == '{')) return result;
     BitLayout layout;
     GroupedInt8 grouped;
-    if (quantized) layout.bits = text[1] - '0';
+    if (quantized) {
+      if (text != "q3" && text != "q4") fail("unknown dtype " + text);
+      layout.bits = text[1] - '0';
+    }
     expect('{');
     bool first = true;
     while (!accept('}')) {
@@ -158,9 +176,9 @@ class Parser {
       const std::string key = name();
       expect('=');
       if (key == "group") {
-        layout.group_size = grouped.group_size = static_cast<int>(integer());
+        layout.group_size = grouped.group_size = static_cast<int>(integer_in(1, 4096));
       } else if (key == "bits") {
-        grouped.bits = static_cast<int>(integer());
+        grouped.bits = static_cast<int>(integer_in(3, 8));
       } else if (key == "scale") {
         layout.scale = dtype(name());
       } else if (key == "zeros") {
@@ -168,12 +186,16 @@ class Parser {
         layout.stored_zeros = true;
       } else if (key == "order") {
         const std::string order = name();
+        if (order != "rows" && order != "columns" && order != "awq") fail("unknown order " + order);
         layout.order = order == "columns" ? WordOrder::kColumns : order == "awq" ? WordOrder::kAwq : WordOrder::kRows;
       } else {
         fail("unknown property " + key);
       }
     }
     if (quantized) {
+      if (layout.group_size % layout.codes_per_word() != 0) {
+        fail(cat("groups of ", layout.group_size, " are no whole words of ", layout.codes_per_word(), " codes"));
+      }
       result.layout = layout;
       result.dtype = layout.scale;
     } else {
@@ -187,10 +209,12 @@ class Parser {
   }
 
   NodeId value() {
+    skip_blanks();
+    const size_t begin = at_;
     expect('%');
     const std::string key = name();
     const auto found = values_.find(key);
-    if (found == values_.end()) fail("no value %" + key);
+    if (found == values_.end()) fail_at(begin, "no value %" + key);
     return found->second;
   }
 
@@ -209,6 +233,9 @@ class Parser {
       node.kind = kind;
     }
     if (node.op == Op::kParameter) {
+      for (const Dim& dim : node.type.shape) {
+        if (dim.is_symbol()) fail("a parameter of a symbolic size");
+      }
       skip_blanks();
       while (at_ < text_.size() && text_[at_] == '"') {
         StoredTensor tensor;
@@ -217,6 +244,12 @@ class Parser {
         for (const Dim& dim : shape()) tensor.shape.push_back(dim.value);
         node.stored.push_back(std::move(tensor));
         skip_blanks();
+      }
+      // A float parameter may leave out the one tensor that has its name.
+      if (node.stored.empty() && !node.type.layout) {
+        StoredTensor tensor{node.name, node.type.dtype, {}};
+        for (const Dim& dim : node.type.shape) tensor.shape.push_back(dim.value);
+        node.stored.push_back(std::move(tensor));
       }
     }
     const std::string key = node.name;
@@ -228,11 +261,7 @@ class Parser {
       case AttrKind::kInt: return integer();
       case AttrKind::kFloat: return number();
       case AttrKind::kText: return quoted();
-      case AttrKind::kOp: {
-        const auto op = parse_op(name());
-        if (!op) fail("unknown operator");
-        return *op;
-      }
+      case AttrKind::kOp: return op();
       case AttrKind::kInts: {
         std::vector<int64_t> list;
         expect('[');
@@ -263,6 +292,8 @@ class Parser {
     while (!accept('}')) {
       if (!first) expect(',');
       first = false;
+      skip_blanks();
+      const size_t begin = at_;
       const std::string key = name();
       expect('=');
       if (key == "epilogue" && node != nullptr) {
@@ -270,16 +301,18 @@ class Parser {
         continue;
       }
       const auto attr = parse_attr(key);
-      if (!attr) fail("unknown attribute " + key);
+      if (!attr) fail_at(begin, "unknown attribute " + key);
       attrs.set(*attr, attr_value(*attr));
     }
     return attrs;
   }
 
   Op op() {
+    skip_blanks();
+    const size_t begin = at_;
     const std::string text = name();
     const auto found = parse_op(text);
-    if (!found) fail("unknown operator " + text);
+    if (!found) fail_at(begin, "unknown operator " + text);
     return *found;
   }
 
@@ -310,6 +343,8 @@ class Parser {
     expect('%');
     const std::string key = name();
     expect('=');
+    skip_blanks();
+    const size_t begin = at_;
     Node node;
     node.op = op();
     skip_blanks();
@@ -319,13 +354,17 @@ class Parser {
     }
     const size_t base = node.operands.size();
     node.attrs = attributes(&node);
-    std::vector<Type> types;
-    for (size_t k = 0; k < base; ++k) types.push_back(graph_.node(node.operands[k]).type);
-    node.base_type = node.type = infer_type(node.op, types, node.attrs);
-    for (EpilogueOp& e : node.epilogue) {
-      types = {node.type};
-      for (const int k : e.operands) types.push_back(graph_.node(node.operands[static_cast<size_t>(k)]).type);
-      e.type = node.type = infer_type(e.op, types, e.attrs);
+    try {
+      std::vector<Type> types;
+      for (size_t k = 0; k < base; ++k) types.push_back(graph_.node(node.operands[k]).type);
+      node.base_type = node.type = infer_type(node.op, types, node.attrs);
+      for (EpilogueOp& e : node.epilogue) {
+        types = {node.type};
+        for (const int k : e.operands) types.push_back(graph_.node(node.operands[static_cast<size_t>(k)]).type);
+        e.type = node.type = infer_type(e.op, types, e.attrs);
+      }
+    } catch (const IrError& error) {
+      fail_at(begin, error.what());
     }
     define(key, graph_.add(std::move(node)));
   }
@@ -342,7 +381,9 @@ class Parser {
       const std::string key = name();
       expect('=');
       if (key == "kind") {
-        group.kind = name() == "window" ? CacheGroup::Kind::kWindow : CacheGroup::Kind::kFull;
+        const std::string kind = name();
+        if (kind != "full" && kind != "window") fail("unknown kind " + kind);
+        group.kind = kind == "window" ? CacheGroup::Kind::kWindow : CacheGroup::Kind::kFull;
       } else if (key == "window") {
         group.window = integer();
       } else if (key == "sink") {
@@ -377,7 +418,11 @@ class Parser {
 
 Graph parse_graph(std::string_view text, std::string_view where) {
   Graph graph = Parser(text, where).run();
-  verify(graph);
+  try {
+    verify(graph);
+  } catch (const IrError& error) {
+    throw UserError(std::string(where), error.what());
+  }
   return graph;
 }
 

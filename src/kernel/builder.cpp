@@ -34,8 +34,8 @@ int64_t fold_integers(ExprKind kind, int64_t a, int64_t b, bool* done) {
     case ExprKind::kAdd: return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
     case ExprKind::kSub: return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
     case ExprKind::kMul: return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-    case ExprKind::kDiv: if (b != 0) return a / b; break;
-    case ExprKind::kMod: if (b != 0) return a % b; break;
+    case ExprKind::kDiv: if (b != 0 && b != -1) return a / b; break;  // INT64_MIN / -1 traps
+    case ExprKind::kMod: if (b != 0 && b != -1) return a % b; break;
     case ExprKind::kAnd: return a & b;
     case ExprKind::kOr: return a | b;
     case ExprKind::kXor: return a ^ b;
@@ -64,13 +64,13 @@ Expr unary(ExprKind kind, Expr a) {
 }  // namespace
 
 Expr constant(Type type, int64_t value) {
-  MLC_CHECK(!is_float(type.dtype)) << "float_constant() makes floats";
+  MLC_IR_CHECK(!is_float(type.dtype)) << "float_constant() makes floats";
   return make({.kind = ExprKind::kConst, .type = type, .operands = {},
                .int_value = wrap(type.dtype, value)});
 }
 
 Expr float_constant(Type type, double value) {
-  MLC_CHECK(is_float(type.dtype)) << dtype_short_name(type.dtype);
+  MLC_IR_CHECK(is_float(type.dtype)) << dtype_short_name(type.dtype);
   if (type.dtype == DType::kF32) value = static_cast<float>(value);
   return make({.kind = ExprKind::kConst, .type = type, .operands = {}, .float_value = value});
 }
@@ -94,14 +94,14 @@ Expr var(VarRef var) {
 bool is_constant(const Expr& a) { return a->kind == ExprKind::kConst; }
 
 int64_t constant_value(const Expr& a) {
-  MLC_CHECK(is_constant(a) && !is_float(a->type.dtype)) << expr_name(a->kind);
+  MLC_IR_CHECK(is_constant(a) && !is_float(a->type.dtype)) << expr_name(a->kind);
   return a->int_value;
 }
 
 Expr binary(ExprKind kind, Expr a, Expr b) {
   if (a->type.lanes == 1 && b->type.lanes > 1) a = broadcast(a, b->type.lanes);
   if (b->type.lanes == 1 && a->type.lanes > 1) b = broadcast(b, a->type.lanes);
-  MLC_CHECK(a->type == b->type) << expr_name(kind) << " of " << dtype_short_name(a->type.dtype)
+  MLC_IR_CHECK(a->type == b->type) << expr_name(kind) << " of " << dtype_short_name(a->type.dtype)
                                 << "x" << a->type.lanes << " and "
                                 << dtype_short_name(b->type.dtype) << "x" << b->type.lanes;
   const Type type = is_comparison(kind) ? a->type.with_dtype(DType::kBool) : a->type;
@@ -168,7 +168,7 @@ Expr less_equal(Expr a, Expr b) { return binary(ExprKind::kLe, std::move(a), std
 Expr equal(Expr a, Expr b) { return binary(ExprKind::kEq, std::move(a), std::move(b)); }
 Expr not_equal(Expr a, Expr b) { return binary(ExprKind::kNe, std::move(a), std::move(b)); }
 Expr logical_and(Expr a, Expr b) {
-  MLC_CHECK(a->type.dtype == DType::kBool) << "logical_and takes bools";
+  MLC_IR_CHECK(a->type.dtype == DType::kBool) << "logical_and takes bools";
   return binary(ExprKind::kAnd, std::move(a), std::move(b));
 }
 Expr minimum(Expr a, Expr b) { return binary(ExprKind::kMin, std::move(a), std::move(b)); }
@@ -177,7 +177,7 @@ Expr absolute(Expr a) { return unary(ExprKind::kAbs, std::move(a)); }
 Expr square_root(Expr a) { return unary(ExprKind::kSqrt, std::move(a)); }
 Expr round_even(Expr a) { return unary(ExprKind::kRound, std::move(a)); }
 Expr math(ExprKind kind, Expr a) {
-  MLC_CHECK(is_math_call(kind)) << expr_name(kind);
+  MLC_IR_CHECK(is_math_call(kind)) << expr_name(kind);
   return unary(kind, std::move(a));
 }
 
@@ -188,7 +188,7 @@ Expr fma(Expr a, Expr b, Expr c) {
   for (Expr* e : {&a, &b, &c}) {
     if ((*e)->type.lanes == 1 && lanes > 1) *e = broadcast(*e, lanes);
   }
-  MLC_CHECK(a->type == b->type && a->type == c->type && is_float(a->type.dtype)) << "fma of unequal types";
+  MLC_IR_CHECK(a->type == b->type && a->type == c->type && is_float(a->type.dtype)) << "fma of unequal types";
   const Type type = a->type;
   return make({.kind = ExprKind::kFma, .type = type,
                .operands = {std::move(a), std::move(b), std::move(c)}});
@@ -199,7 +199,7 @@ Expr select(Expr condition, Expr a, Expr b) {
   for (Expr* e : {&condition, &a, &b}) {
     if ((*e)->type.lanes == 1 && lanes > 1) *e = broadcast(*e, lanes);
   }
-  MLC_CHECK(condition->type.dtype == DType::kBool && a->type == b->type) << "select of unequal types";
+  MLC_IR_CHECK(condition->type.dtype == DType::kBool && a->type == b->type) << "select of unequal types";
   if (is_constant(condition)) return condition->int_value ? a : b;
   const Type type = a->type;
   return make({.kind = ExprKind::kSelect, .type = type,
@@ -207,7 +207,7 @@ Expr select(Expr condition, Expr a, Expr b) {
 }
 
 Expr dot4(Expr acc, Expr a, Expr b) {
-  MLC_CHECK(acc->type.dtype == DType::kI32 && a->type.dtype == DType::kU8 &&
+  MLC_IR_CHECK(acc->type.dtype == DType::kI32 && a->type.dtype == DType::kU8 &&
             b->type.dtype == DType::kI8 && a->type.lanes == 4 * acc->type.lanes &&
             b->type.lanes == a->type.lanes)
       << "dot4(i32, u8, i8)";
@@ -217,7 +217,7 @@ Expr dot4(Expr acc, Expr a, Expr b) {
 }
 
 Expr dot2(Expr a, Expr b) {
-  MLC_CHECK(a->type.dtype == DType::kU8 && b->type.dtype == DType::kI8 &&
+  MLC_IR_CHECK(a->type.dtype == DType::kU8 && b->type.dtype == DType::kI8 &&
             a->type.lanes == b->type.lanes && a->type.lanes % 2 == 0)
       << "dot2(u8, i8)";
   const Type type{DType::kI16, a->type.lanes / 2};
@@ -225,7 +225,7 @@ Expr dot2(Expr a, Expr b) {
 }
 
 Expr pair_sum(Expr a) {
-  MLC_CHECK(a->type.dtype == DType::kI16 && a->type.lanes % 2 == 0) << "pair_sum(i16)";
+  MLC_IR_CHECK(a->type.dtype == DType::kI16 && a->type.lanes % 2 == 0) << "pair_sum(i16)";
   const Type type{DType::kI32, a->type.lanes / 2};
   return make({.kind = ExprKind::kPairSum, .type = type, .operands = {std::move(a)}});
 }
@@ -242,13 +242,13 @@ Expr cast(DType dtype, Expr a) {
 
 Expr bitcast(Type type, Expr a) {
   if (type == a->type) return a;
-  MLC_CHECK(dtype_bytes(type.dtype) * type.lanes == dtype_bytes(a->type.dtype) * a->type.lanes)
+  MLC_IR_CHECK(dtype_bytes(type.dtype) * type.lanes == dtype_bytes(a->type.dtype) * a->type.lanes)
       << "bitcast to another size";
   return make({.kind = ExprKind::kBitcast, .type = type, .operands = {std::move(a)}});
 }
 
 Expr broadcast(Expr a, int lanes) {
-  MLC_CHECK(a->type.lanes == 1) << "broadcast of a vector";
+  MLC_IR_CHECK(a->type.lanes == 1) << "broadcast of a vector";
   if (lanes == 1) return a;
   if (is_constant(a)) {
     ExprNode node = *a;
@@ -260,7 +260,7 @@ Expr broadcast(Expr a, int lanes) {
 }
 
 Expr ramp(Expr base, int64_t stride, int lanes) {
-  MLC_CHECK(base->type.lanes == 1 && !is_float(base->type.dtype)) << "ramp of a vector or float";
+  MLC_IR_CHECK(base->type.lanes == 1 && !is_float(base->type.dtype)) << "ramp of a vector or float";
   if (lanes == 1) return base;
   const Type type = base->type.with_lanes(lanes);
   return make({.kind = ExprKind::kRamp, .type = type, .operands = {std::move(base)},
@@ -268,14 +268,14 @@ Expr ramp(Expr base, int64_t stride, int lanes) {
 }
 
 Expr load(BufferRef buffer, Expr at, int lanes) {
-  MLC_CHECK(at->type.dtype == DType::kI64) << "index of " << buffer->name << " is no i64";
+  MLC_IR_CHECK(at->type.dtype == DType::kI64) << "index of " << buffer->name << " is no i64";
   Type type = buffer->element;
   if (at->type.lanes > 1) {
-    MLC_CHECK(lanes == 1 || lanes == at->type.lanes) << "gather of other lanes";
+    MLC_IR_CHECK(lanes == 1 || lanes == at->type.lanes) << "gather of other lanes";
     lanes = at->type.lanes;
   }
   if (buffer->element.lanes > 1) {
-    MLC_CHECK(lanes == 1 || lanes == buffer->element.lanes) << "load of half a vector from " << buffer->name;
+    MLC_IR_CHECK(lanes == 1 || lanes == buffer->element.lanes) << "load of half a vector from " << buffer->name;
   } else {
     type.lanes = lanes;
   }
@@ -284,11 +284,11 @@ Expr load(BufferRef buffer, Expr at, int lanes) {
 }
 
 Expr shuffle(Expr a, Expr b, std::vector<int> indices) {
-  MLC_CHECK(a->type == b->type) << "shuffle of unequal types";
+  MLC_IR_CHECK(a->type == b->type) << "shuffle of unequal types";
   const int lanes = a->type.lanes;
   bool identity = static_cast<int>(indices.size()) == lanes;
   for (size_t i = 0; i < indices.size(); ++i) {
-    MLC_CHECK(indices[i] >= 0 && indices[i] < 2 * lanes) << "shuffle index out of range";
+    MLC_IR_CHECK(indices[i] >= 0 && indices[i] < 2 * lanes) << "shuffle index out of range";
     identity = identity && indices[i] == static_cast<int>(i);
   }
   if (identity) return a;

@@ -278,6 +278,7 @@ class Interpreter {
           if (b == 0) throw InternalError(cat("kernel @", kernel_.name, ": division by zero"));
           const bool divides = kind == ExprKind::kDiv;
           if (is_unsigned(dtype)) return divides ? a / b : a % b;
+          if (y == -1) return of_int(dtype, divides ? static_cast<int64_t>(-a) : 0);  // x / y traps for the smallest x
           return of_int(dtype, divides ? x / y : x % y);
         }
         case ExprKind::kAnd: return a & b;

@@ -306,7 +306,13 @@ class Parser {
         rest.starts_with("nan:")) {
       return literal();
     }
-    return call(name());
+    const size_t begin = at_;
+    try {
+      return call(name());
+    } catch (const IrError& error) {
+      at_ = begin;
+      fail(error.what());
+    }
   }
 
   Expr call(const std::string& function) {
@@ -355,7 +361,11 @@ class Parser {
         case ExprKind::kDot4: return dot4(list[0], list[1], list[2]);
         case ExprKind::kDot2: return dot2(list[0], list[1]);
         case ExprKind::kPairSum: return pair_sum(list[0]);
-        default: return make({.kind = kind, .type = list[0]->type, .operands = list});
+        default:
+          for (const Expr& operand : list) {
+            if (operand->type != list[0]->type) fail("operands of " + function + " differ in type");
+          }
+          return make({.kind = kind, .type = list[0]->type, .operands = list});
       }
     }
     fail("unknown function " + function);

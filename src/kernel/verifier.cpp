@@ -4,8 +4,11 @@
 #include <set>
 
 #include "kernel/text.h"
+#include "support/check.h"
 #include "support/strings.h"
-#include "support/throw.h"
+
+// The words are made only where the rule is broken: texts of expressions are long.
+#define MLC_REQUIRE(holds, what) MLC_IR_CHECK(holds) << "kernel @" << kernel_.name << ": " << (what)
 
 namespace mlc::kernel {
 namespace {
@@ -17,7 +20,7 @@ class Verifier {
   void run() {
     for (const Parameter& p : kernel_.parameters) {
       if (p.buffer) {
-        require(is_parameter_space(p.buffer->space) && p.buffer->element.lanes == 1,
+        MLC_REQUIRE(is_parameter_space(p.buffer->space) && p.buffer->element.lanes == 1,
                 cat("parameter %", p.buffer->name, " has space ", space_name(p.buffer->space)));
         buffers_.insert(p.buffer.get());
       } else {
@@ -25,14 +28,10 @@ class Verifier {
       }
     }
     block(kernel_.body, /*top=*/true);
-    require(tasks_ <= 1, "more than one parallel loop");
+    MLC_REQUIRE(tasks_ <= 1, "more than one parallel loop");
   }
 
  private:
-  void require(bool holds, const std::string& what) {
-    if (!holds) throw InternalError(cat("kernel @", kernel_.name, ": ", what));
-  }
-
   void block(const std::vector<Stmt>& statements, bool top) {
     // Names die at the end of their block.
     const auto vars = vars_;
@@ -51,7 +50,7 @@ class Verifier {
         break;
       case StmtKind::kLet:
         expr(s.value);
-        require(s.var->type == s.value->type, cat("let %", s.var->name, " of another type"));
+        MLC_REQUIRE(s.var->type == s.value->type, cat("let %", s.var->name, " of another type"));
         vars_.insert(s.var.get());
         if (constant_after_unrolling(s.value)) constants_.insert(s.var.get());
         break;
@@ -61,12 +60,12 @@ class Verifier {
         const bool writable = s.buffer->space != Space::kWeight &&
                               s.buffer->space != Space::kConstant &&
                               s.buffer->space != Space::kInput;
-        require(writable, cat("store to %", s.buffer->name, ", which is read only"));
-        require(s.value->type.dtype == s.buffer->element.dtype,
+        MLC_REQUIRE(writable, cat("store to %", s.buffer->name, ", which is read only"));
+        MLC_REQUIRE(s.value->type.dtype == s.buffer->element.dtype,
                 cat("store of ", to_text(s.value->type), " to %", s.buffer->name));
-        require(s.index->type.lanes == 1 || s.index->type.lanes == s.value->type.lanes,
+        MLC_REQUIRE(s.index->type.lanes == 1 || s.index->type.lanes == s.value->type.lanes,
                 cat("scatter of other lanes to %", s.buffer->name));
-        require(s.buffer->element.lanes == 1 || s.buffer->element.lanes == s.value->type.lanes,
+        MLC_REQUIRE(s.buffer->element.lanes == 1 || s.buffer->element.lanes == s.value->type.lanes,
                 cat("store of half a vector to %", s.buffer->name));
         break;
       }
@@ -75,14 +74,14 @@ class Verifier {
         break;
       case StmtKind::kFor: {
         expr(s.extent);
-        require(s.extent->type == Type{}, cat("extent of %", s.var->name, " is no i64"));
+        MLC_REQUIRE(s.extent->type == Type{}, cat("extent of %", s.var->name, " is no i64"));
         if (s.for_kind == ForKind::kParallel) {
-          require(top, "a parallel loop that is not at the top");
+          MLC_REQUIRE(top, "a parallel loop that is not at the top");
           ++tasks_;
         }
         const bool constant =
             s.for_kind == ForKind::kUnrolled || s.for_kind == ForKind::kVectorized;
-        require(!constant || s.extent->kind == ExprKind::kConst,
+        MLC_REQUIRE(!constant || s.extent->kind == ExprKind::kConst,
                 cat("extent of the ", for_kind_name(s.for_kind), " %", s.var->name,
                     " is no constant"));
         vars_.insert(s.var.get());
@@ -94,12 +93,12 @@ class Verifier {
       }
       case StmtKind::kIf:
         expr(s.value);
-        require(s.value->type == Type{DType::kBool, 1}, "condition is no scalar bool");
+        MLC_REQUIRE((s.value->type == Type{DType::kBool, 1}), "condition is no scalar bool");
         block(s.body, false);
         block(s.otherwise, false);
         break;
       case StmtKind::kAllocate:
-        require(!is_parameter_space(s.buffer->space) && s.buffer->size > 0,
+        MLC_REQUIRE(!is_parameter_space(s.buffer->space) && s.buffer->size > 0,
                 cat("allocate %", s.buffer->name));
         buffers_.insert(s.buffer.get());
         break;
@@ -119,9 +118,9 @@ class Verifier {
 
   void access(const Buffer& buffer, const Expr& index) {
     expr(index);
-    require(buffers_.count(&buffer) > 0, cat("%", buffer.name, " is used outside its scope"));
-    require(index->type.dtype == DType::kI64, cat("index of %", buffer.name, " is no i64"));
-    require(buffer.space != Space::kRegister || constant_after_unrolling(index),
+    MLC_REQUIRE(buffers_.count(&buffer) > 0, cat("%", buffer.name, " is used outside its scope"));
+    MLC_REQUIRE(index->type.dtype == DType::kI64, cat("index of %", buffer.name, " is no i64"));
+    MLC_REQUIRE(buffer.space != Space::kRegister || constant_after_unrolling(index),
             cat("index of the register buffer %", buffer.name, " is no constant: ", to_text(index)));
   }
 
@@ -129,11 +128,11 @@ class Verifier {
     for (const Expr& operand : e->operands) expr(operand);
     const auto operand_type = [&](size_t i) { return e->operands[i]->type; };
     const int count = expr_operand_count(e->kind);
-    require(static_cast<int>(e->operands.size()) == count,
+    MLC_REQUIRE(static_cast<int>(e->operands.size()) == count,
             cat(expr_name(e->kind), " has ", e->operands.size(), " operands"));
     switch (e->kind) {
       case ExprKind::kVar:
-        require(vars_.count(e->var.get()) > 0, cat("%", e->var->name, " is used outside its scope"));
+        MLC_REQUIRE(vars_.count(e->var.get()) > 0, cat("%", e->var->name, " is used outside its scope"));
         break;
       case ExprKind::kLoad:
         access(*e->buffer, e->operands[0]);
@@ -144,7 +143,7 @@ class Verifier {
       case ExprKind::kDiv:
       case ExprKind::kMin:
       case ExprKind::kMax:
-        require(operand_type(0) == operand_type(1) && operand_type(0) == e->type,
+        MLC_REQUIRE(operand_type(0) == operand_type(1) && operand_type(0) == e->type,
                 cat("operands of ", to_text(e)));
         arithmetic(e);
         break;
@@ -154,7 +153,7 @@ class Verifier {
       case ExprKind::kXor:
       case ExprKind::kShl:
       case ExprKind::kShr:
-        require(operand_type(0) == operand_type(1) && operand_type(0) == e->type &&
+        MLC_REQUIRE(operand_type(0) == operand_type(1) && operand_type(0) == e->type &&
                     !is_float(e->type.dtype),
                 cat("operands of ", to_text(e)));
         break;
@@ -162,24 +161,24 @@ class Verifier {
       case ExprKind::kNe:
       case ExprKind::kLt:
       case ExprKind::kLe:
-        require(operand_type(0) == operand_type(1) && e->type.dtype == DType::kBool,
+        MLC_REQUIRE(operand_type(0) == operand_type(1) && e->type.dtype == DType::kBool,
                 cat("operands of ", to_text(e)));
         break;
       case ExprKind::kFma:
-        require(is_float(e->type.dtype), "fma of integers");
+        MLC_REQUIRE(is_float(e->type.dtype), "fma of integers");
         arithmetic(e);
         break;
       case ExprKind::kBitcast:
-        require(dtype_bytes(e->type.dtype) * e->type.lanes ==
+        MLC_REQUIRE(dtype_bytes(e->type.dtype) * e->type.lanes ==
                     dtype_bytes(operand_type(0).dtype) * operand_type(0).lanes,
                 cat("bitcast to another size: ", to_text(e)));
         break;
       case ExprKind::kShuffle:
-        require(operand_type(0) == operand_type(1) &&
+        MLC_REQUIRE(operand_type(0) == operand_type(1) &&
                     e->type.lanes == static_cast<int>(e->indices.size()),
                 "shuffle");
         for (const int i : e->indices) {
-          require(i >= 0 && i < 2 * operand_type(0).lanes, "shuffle index out of range");
+          MLC_REQUIRE(i >= 0 && i < 2 * operand_type(0).lanes, "shuffle index out of range");
         }
         break;
       case ExprKind::kExp:
@@ -191,7 +190,7 @@ class Verifier {
       case ExprKind::kCos:
       case ExprKind::kSqrt:
       case ExprKind::kRound:
-        require(e->type.dtype == DType::kF32, cat(expr_name(e->kind), " takes f32"));
+        MLC_REQUIRE(e->type.dtype == DType::kF32, cat(expr_name(e->kind), " takes f32"));
         break;
       case ExprKind::kConst:
       case ExprKind::kVector:
@@ -209,7 +208,7 @@ class Verifier {
 
   // 16-bit floats are for memory only: arithmetic on them would round differently from CPU to CPU.
   void arithmetic(const Expr& e) {
-    require(!is_float(e->type.dtype) || e->type.dtype == DType::kF32 || e->type.dtype == DType::kF64,
+    MLC_REQUIRE(!is_float(e->type.dtype) || e->type.dtype == DType::kF32 || e->type.dtype == DType::kF64,
             cat("arithmetic in ", dtype_short_name(e->type.dtype), ": ", to_text(e)));
   }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <list>
 #include <mutex>
 
 #include "link/link.h"
@@ -12,13 +13,14 @@
 #include "support/process.h"
 #include "support/strings.h"
 #include "support/throw.h"
+#include "support/unfinished_path.h"
 
 LLD_HAS_DRIVER(elf)
 
 namespace mlc::link {
 namespace {
 
-// A folder that goes away with everything in it.
+// A folder that goes away with everything in it, also when a signal ends the process.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -29,6 +31,7 @@ class TemporaryFolder {
                       "set MLC_TEMP_DIR to a place where you may write");
     }
     path_ = pattern;
+    unfinished_.emplace_back(path_);
   }
   ~TemporaryFolder() {
     const auto names = list_directory(path_);
@@ -37,17 +40,21 @@ class TemporaryFolder {
     }
     rmdir(path_.c_str());
   }
-  std::string file(std::string_view name) const { return path_join(path_, name); }
+  std::string file(std::string_view name) {
+    unfinished_.emplace_back(path_join(path_, name));
+    return path_join(path_, name);
+  }
 
  private:
   std::string path_;
+  std::list<UnfinishedPath> unfinished_;
 };
 
 }  // namespace
 
 std::string link_shared(std::span<const std::string> objects, const std::string& symbol,
                         const target::Target& target) {
-  const TemporaryFolder folder;
+  TemporaryFolder folder;
   std::vector<std::string> arguments = {"ld.lld", "-shared", "-z", "defs", "--gc-sections", "-O2",
                                         "--build-id=none", "--hash-style=gnu", "-z", "noseparate-code",
                                         "-s"};

@@ -103,6 +103,7 @@ DecoderConfig read_decoder_config(const ConfigReader& config) {
     c.head_dim = c.hidden_size / c.num_heads;
   }
   if (c.head_dim > 4096) config.fail("head_dim", cat("is ", c.head_dim), "at most 4096");
+  if (c.head_dim % 2 != 0) config.fail("head_dim", cat("is ", c.head_dim), "an even number: rotary positions turn pairs");
   return c;
 }
 

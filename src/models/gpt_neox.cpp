@@ -48,6 +48,7 @@ Model build_gpt_neox(const Json& model_config, const ModelOptions& options) {
   }
   if (part < 0 || part > 1) config.fail("rotary_pct", cat("is ", part), "from 0 to 1");
   const Rope rope = read_rope(config, static_cast<int64_t>(static_cast<double>(head_dim) * part), "rotary_emb_base", 10000);
+  if (rope.rotary_dim > head_dim) config.fail("hidden_size", cat("makes heads of ", head_dim), "an even number: rotary positions turn pairs");
   // What MLC stores as float32 beside 16-bit weights.
   const bool float_biases = config.text_or("ffn_out_dtype", "float32") == "float32";
   const DType mlp_bias = float_biases ? DType::kF32 : options.dtype;

@@ -97,7 +97,8 @@ Result<const Quantization*> find_quantization(std::string_view name, std::string
                       cat("one of ", join(quantization_names(), ", ")),
                       "this program has no such kernels; q4f16_1 suits most devices");
   }
-  Error error = unknown_name_error(ErrorKind::kUser, cat(where, " ", name), "quantization", "",
+  const ErrorKind kind = where.starts_with("--") ? ErrorKind::kUsage : ErrorKind::kUser;
+  Error error = unknown_name_error(kind, cat(where, " ", name), "quantization", "",
                                    quantization_names());
   const std::vector<std::string> near = near_matches(name, quantization_names());
   if (!near.empty()) error.remedy = cat("did you mean ", join(near, " or "), "?");

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "support/testing.h"
 #include "target/target.h"
 
@@ -97,6 +99,39 @@ TEST(ModelLibrary, RefusesFilesThatAreNone) {
   EXPECT_NE(
       ModelLibrary::open(directory.file("text.so")).error().to_string().find("cannot be loaded"),
       std::string::npos);
+}
+
+// The header of a 64-bit ELF file with one segment of 100 bytes behind it.
+std::string elf_header(uint16_t machine, uint64_t segment_bytes) {
+  std::string bytes(64 + 56, '\0');
+  const auto put = [&](size_t offset, uint64_t value, size_t size) { std::memcpy(bytes.data() + offset, &value, size); };
+  put(0, 0x464c457f, 4);
+  put(4, 0x0102, 2);
+  put(18, machine, 2);
+  put(32, 64, 8);  // segments
+  put(54, 56, 2);
+  put(56, 1, 2);
+  put(64 + 8, 120, 8);
+  put(64 + 32, segment_bytes, 8);
+  return bytes + std::string(100, '\0');
+}
+
+TEST(ModelLibrary, RefusesFilesThatAreCutOffAndThoseOfOtherMachines) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("lib.so");
+  const auto error_of = [&](const std::string& bytes) {
+    EXPECT_TRUE(write_file(path, bytes).ok());
+    return ModelLibrary::open(path).error().to_string();
+  };
+  const uint16_t here = target::host_architecture() == "aarch64" ? 183 : 62;
+  const uint16_t other = here == 62 ? 183 : 62;
+  EXPECT_EQ(error_of(elf_header(here, 101)), cat("error: ", path, ": has 220 bytes\n  expected 221 bytes, as its headers say\n"
+                                                 "  the file is cut off or damaged: compile it again"));
+  EXPECT_NE(error_of(elf_header(here, UINT64_MAX)).find("is cut off"), std::string::npos);
+  EXPECT_NE(error_of(elf_header(here, 100).substr(0, 110)).find("is cut off"), std::string::npos);
+  EXPECT_NE(error_of(elf_header(here, 100)).find("cannot be loaded"), std::string::npos);
+  EXPECT_NE(error_of(elf_header(other, 100)).find(other == 183 ? ": was compiled for aarch64\n" : ": was compiled for x86_64\n"), std::string::npos);
+  EXPECT_NE(error_of(elf_header(40, 100)).find("was compiled for another machine (ELF's number 40)"), std::string::npos);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // MLC_CHECK(cond) << "what we believed": an invariant of ours. A user must never be able to reach one.
 // Where exceptions are on (compiler column, cli, tests) it throws InternalError, elsewhere it ends the
 // process with status 3.
+// MLC_IR_CHECK(cond) << "what is wrong": a rule of the graph or kernel IR. Throws IrError with these words alone.
 #pragma once
 
 #include <sstream>
@@ -43,6 +44,15 @@ class ThrowingCheck {
  private:
   std::ostringstream stream_;
 };
+
+class IrCheck {
+ public:
+  [[noreturn]] ~IrCheck() noexcept(false) { throw IrError(stream_.str()); }
+  std::ostream& stream() { return stream_; }
+
+ private:
+  std::ostringstream stream_;
+};
 #endif
 
 }  // namespace mlc::detail
@@ -58,3 +68,9 @@ class ThrowingCheck {
          : ::mlc::detail::CheckVoidify() & MLC_CHECK_FAILURE(__FILE__, __LINE__, #cond).stream()
 
 #define MLC_UNREACHABLE() MLC_CHECK_FAILURE(__FILE__, __LINE__, "unreachable").stream()
+
+#if defined(__cpp_exceptions)
+#define MLC_IR_CHECK(cond) \
+  (cond) ? (void)0         \
+         : ::mlc::detail::CheckVoidify() & ::mlc::detail::IrCheck().stream()
+#endif

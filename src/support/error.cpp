@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "support/printable.h"
 #include "support/strings.h"
 
 namespace mlc {
@@ -14,7 +15,7 @@ std::string Error::to_string() const {
   text += found;
   if (!expected.empty()) text += "\n  expected " + expected;
   if (!remedy.empty()) text += "\n  " + remedy;
-  return escape_invalid_utf8(text);
+  return escape_unprintable(text);
 }
 
 Error user_error(std::string where, std::string found, std::string expected, std::string remedy) {

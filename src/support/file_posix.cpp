@@ -15,6 +15,7 @@
 #include "support/file.h"
 #include "support/process.h"
 #include "support/strings.h"
+#include "support/unfinished_path.h"
 
 namespace mlc {
 namespace {
@@ -66,7 +67,13 @@ void remove_unfinished_files() {
   for (UnfinishedFile* file = g_unfinished; file != nullptr; file = file->next) {
     if (file->ready) unlink(file->path.c_str());
   }
+  for (UnfinishedFile* file = g_unfinished; file != nullptr; file = file->next) {
+    if (file->ready) rmdir(file->path.c_str());  // no more than an error where it is a file
+  }
 }
+
+UnfinishedPath::UnfinishedPath(const std::string& path) : entry_(remember_unfinished(path)) {}
+UnfinishedPath::~UnfinishedPath() { forget_unfinished(entry_); }
 
 std::string path_join(std::string_view directory, std::string_view name) {
   if (directory.empty() || name.starts_with('/')) return std::string(name);
@@ -124,7 +131,10 @@ Result<void> make_directories(const std::string& path) {
   if (path.empty() || is_directory(path)) return {};
   const std::string parent = path_directory(path);
   if (parent != path) MLC_RETURN_IF_ERROR(make_directories(parent));
-  if (mkdir(path.c_str(), 0777) != 0 && !is_directory(path)) {
+  if (mkdir(path.c_str(), 0777) != 0) {
+    const int code = errno;
+    if (is_directory(path)) return {};
+    errno = code;
     return system_error(path, "create the directory");
   }
   return {};

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "support/testing.h"
+#include "support/unfinished_path.h"
 
 namespace mlc {
 namespace {
@@ -35,6 +36,23 @@ TEST_F(FileTest, UnfinishedFilesCanBeRemovedFromASignalHandler) {
   ASSERT_EQ(list_directory(directory_)->size(), 1u);
   remove_unfinished_files();
   EXPECT_TRUE(list_directory(directory_)->empty());
+}
+
+TEST_F(FileTest, UnfinishedFoldersOfOthersAreRemovedWithTheirFiles) {
+  const std::string folder = path_join(directory_, "folder");
+  const std::string path = path_join(folder, "file");
+  ASSERT_TRUE(make_directories(folder).ok());
+  const UnfinishedPath unfinished_folder(folder);
+  {
+    const UnfinishedPath unfinished(path);
+    ASSERT_TRUE(write_file(path, "text").ok());
+    remove_unfinished_files();
+    EXPECT_FALSE(file_exists(folder));
+  }
+  ASSERT_TRUE(make_directories(folder).ok());
+  ASSERT_TRUE(write_file(path, "text").ok());
+  remove_unfinished_files();
+  EXPECT_TRUE(file_exists(path));  // forgotten by now
 }
 
 TEST_F(FileTest, ManyUnfinishedFilesAreAllRemoved) {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "support/printable.h"
 #include "support/strings.h"
 
 namespace mlc {
@@ -34,7 +35,7 @@ double thread_seconds() {
 void log_warning(std::string_view text) { log_info(cat("warning: ", text)); }
 
 void log_info(std::string_view text) {
-  const std::string line = escape_invalid_utf8(text) + "\n";
+  const std::string line = escape_unprintable(text) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

@@ -34,6 +34,13 @@ class InternalError : public std::exception {
   std::string message_;
 };
 
+// A graph or kernel that breaks the rules of docs/ir.md: ours where a pass or template made it, the user's where it was
+// read from a text, and then the parser turns it into a UserError.
+class IrError : public InternalError {
+ public:
+  using InternalError::InternalError;
+};
+
 template <class T>
 T or_throw(Result<T> result) {
   if (!result.ok()) throw UserError(result.error());

@@ -34,7 +34,8 @@ struct DebugOptions {
 
   std::vector<int32_t> read_tokens() const {
     const Json json = or_throw(read_json_file(tokens));
-    if (!json.is_array() || json.as_array().empty()) throw UserError(tokens, cat("is ", json.kind_name()), "a list of token ids");
+    if (!json.is_array()) throw UserError(tokens, cat("is ", json.kind_name()), "a list of token ids");
+    if (json.as_array().empty()) throw UserError(tokens, "is an empty list", "a list of token ids");
     std::vector<int32_t> ids;
     for (const Json& item : json.as_array()) {
       if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX) throw UserError(tokens, "holds something that is no token id");

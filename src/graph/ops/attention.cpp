@@ -7,6 +7,16 @@
 #include "support/half.h"
 
 namespace mlc::graph {
+namespace {
+
+// A size that the operator needs, small enough that products of two fit.
+int64_t positive(const Attrs& attrs, Attr attr) {
+  const int64_t value = attrs.int_of(attr);
+  MLC_IR_CHECK(value > 0 && value <= INT32_MAX) << attr_name(attr) << " is " << value;
+  return value;
+}
+
+}  // namespace
 
 // cos and sin of the angles of a token: [num_tokens, 2 * f] for f frequencies, all cosines before all sines, both
 // times `multiplier`. Operands: positions, lengths (the total length that a token's rotation takes its frequencies
@@ -15,7 +25,11 @@ namespace mlc::graph {
 // multiplied by a^(-i / (f - 1)), a = F n / L - (F - 1) (dynamic NTK scaling).
 const OpRule kRopeTableRule = {
     [](const std::vector<Type>& operands, const Attrs&) -> Type {
-      MLC_CHECK(operands.size() >= 3 && operands.size() <= 4) << "rope_table";
+      MLC_IR_CHECK(operands.size() >= 3 && operands.size() <= 4) << "rope_table has " << operands.size() << " operands, not 3 or 4";
+      MLC_IR_CHECK(is_index_list(operands[0]) && operands[0] == operands[1])
+          << "rope_table of " << to_text(operands[0]) << " and " << to_text(operands[1]);
+      MLC_IR_CHECK(operands[2].shape.size() == 1 && is_plain_float(operands[2]) && operands.back() == operands[2])
+          << "rope_table with frequencies " << to_text(operands[2]) << " and " << to_text(operands.back());
       return {.dtype = DType::kF32, .shape = {operands[0].shape[0], 2 * operands[2].last()}, .layout = {}, .grouped = {}};
     },
     [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
@@ -49,10 +63,16 @@ const OpRule kRopeTableRule = {
 // element i with i + rotary_dim / 2, "pair" pairs 2 i with 2 i + 1.
 const OpRule kRopeRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
-      const int64_t d = attrs.int_of(Attr::kHeadDim);
-      MLC_CHECK(operands[0].last() % d == 0 && attrs.int_of(Attr::kHeads) * d <= operands[0].last() &&
-                attrs.int_of(Attr::kRotaryDim) <= d && operands[1].last() == attrs.int_of(Attr::kRotaryDim))
-          << "rope of " << to_text(operands[0]);
+      const int64_t d = positive(attrs, Attr::kHeadDim);
+      const int64_t heads = positive(attrs, Attr::kHeads);
+      const int64_t rotary = positive(attrs, Attr::kRotaryDim);
+      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() % d == 0 && heads * d <= operands[0].last())
+          << "rope of " << to_text(operands[0]) << " as " << heads << " heads of " << d;
+      MLC_IR_CHECK(rotary % 2 == 0 && rotary <= d && is_plain_float(operands[1]) && operands[1].last() == rotary &&
+                   operands[1].shape.size() == operands[0].shape.size() && operands[1].shape[0] == operands[0].shape[0])
+          << "rope of " << rotary << " of " << d << " elements with the table " << to_text(operands[1]);
+      const std::string& style = attrs.text_of(Attr::kStyle);
+      MLC_IR_CHECK(style == "half" || style == "pair") << "unknown style " << style;
       return operands[0];
     },
     [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {
@@ -91,10 +111,12 @@ float round_to(DType dtype, float x) {
 // Appends the k and v heads of each row to the cache of its sequence; the result is the q heads.
 const OpRule kKvAppendRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
-      const int64_t d = attrs.int_of(Attr::kHeadDim);
-      const int64_t heads = attrs.int_of(Attr::kHeads);
-      MLC_CHECK(operands[0].last() == (heads + 2 * attrs.int_of(Attr::kKvHeads)) * d)
-          << "kv_append of " << to_text(operands[0]);
+      const int64_t d = positive(attrs, Attr::kHeadDim);
+      const int64_t heads = positive(attrs, Attr::kHeads);
+      const int64_t kv_heads = positive(attrs, Attr::kKvHeads);
+      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() == (heads + 2 * kv_heads) * d)
+          << "kv_append of " << to_text(operands[0]) << " as " << heads << " + 2 * " << kv_heads << " heads of " << d;
+      attrs.int_of(Attr::kLayer);  // must be there
       Type type = operands[0];
       type.shape.back() = heads * d;
       return type;
@@ -123,9 +145,13 @@ const OpRule kKvAppendRule = {
 // it sees beside the causal rule says the layer's cache group.
 const OpRule kAttentionRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
-      MLC_CHECK(operands[0].last() == attrs.int_of(Attr::kHeads) * attrs.int_of(Attr::kHeadDim) &&
-                attrs.int_of(Attr::kHeads) % attrs.int_of(Attr::kKvHeads) == 0)
-          << "attention of " << to_text(operands[0]);
+      const int64_t d = positive(attrs, Attr::kHeadDim);
+      const int64_t heads = positive(attrs, Attr::kHeads);
+      const int64_t kv_heads = positive(attrs, Attr::kKvHeads);
+      MLC_IR_CHECK(is_plain_float(operands[0]) && operands[0].last() == heads * d && heads % kv_heads == 0)
+          << "attention of " << to_text(operands[0]) << " as " << heads << " heads of " << d << " on " << kv_heads << " KV heads";
+      attrs.int_of(Attr::kLayer);  // must be there, as the scale
+      attrs.float_of(Attr::kScaleFactor);
       return operands[0];
     },
     [](EvalContext& context, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {

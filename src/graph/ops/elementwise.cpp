@@ -10,18 +10,17 @@ namespace mlc::graph {
 namespace {
 
 Type same_type(const std::vector<Type>& operands, const Attrs&) {
-  MLC_CHECK(is_float(operands[0].dtype)) << "elementwise operator of " << to_text(operands[0]);
+  MLC_IR_CHECK(is_plain_float(operands[0])) << "elementwise operator of " << to_text(operands[0]);
   Type type = operands[0];
   type.dtype = DType::kF32;  // activations are f32 whatever the weights are
   return type;
 }
 
 Type binary_type(const std::vector<Type>& operands, const Attrs& attrs) {
-  MLC_CHECK(operands.size() == 2) << "two operands";
   const auto& a = operands[0].shape;
   const auto& b = operands[1].shape;
   const bool suffix = b.size() <= a.size() && std::equal(b.rbegin(), b.rend(), a.rbegin());
-  MLC_CHECK(suffix) << to_text(operands[0]) << " and " << to_text(operands[1]);
+  MLC_IR_CHECK(suffix && is_plain_float(operands[1])) << to_text(operands[0]) << " and " << to_text(operands[1]) << " do not go together";
   return same_type(operands, attrs);
 }
 
@@ -66,7 +65,10 @@ const OpRule kAddRule = {binary_type, [](EvalContext&, const std::vector<const T
 const OpRule kMulRule = {binary_type, [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) {
                            return map_binary(operands, [](float a, float b) { return a * b; });
                          }};
-const OpRule kScaleRule = {same_type,
+const OpRule kScaleRule = {[](const std::vector<Type>& operands, const Attrs& attrs) {
+                             attrs.float_of(Attr::kValue);  // must be there
+                             return same_type(operands, attrs);
+                           },
                            [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) {
                              const float factor = static_cast<float>(attrs.float_of(Attr::kValue));
                              return map_unary(operands, [&](float x) { return x * factor; });
@@ -79,9 +81,10 @@ const OpRule kReluRule = activation_rule<Op::kRelu>();
 // activation(first half) * second half of each row.
 const OpRule kGateRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
-      MLC_CHECK(is_activation(attrs.op_of(Attr::kActivation))) << op_name(attrs.op_of(Attr::kActivation));
+      MLC_IR_CHECK(is_activation(attrs.op_of(Attr::kActivation)))
+          << op_name(attrs.op_of(Attr::kActivation)) << " is no activation";
       Type type = same_type(operands, attrs);
-      MLC_CHECK(type.last() % 2 == 0) << to_text(type);
+      MLC_IR_CHECK(type.last() % 2 == 0) << "gate of " << to_text(type) << ", which has no two halves";
       type.shape.back() = type.last() / 2;
       return type;
     },

@@ -14,6 +14,7 @@ const OpRule kLeafRule = {
 
 const OpRule kConstantRule = {
     [](const std::vector<Type>&, const Attrs& attrs) -> Type {
+      MLC_IR_CHECK(!attrs.floats_of(Attr::kValues).empty()) << "constant without values";
       return {.dtype = DType::kF32, .shape = {static_cast<int64_t>(attrs.floats_of(Attr::kValues).size())},
               .layout = {}, .grouped = {}};
     },

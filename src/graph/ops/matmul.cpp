@@ -10,7 +10,8 @@ namespace mlc::graph {
 // Rows of a [vocab, dim] table. An id outside it is the caller's mistake and was refused before.
 const OpRule kEmbeddingRule = {
     [](const std::vector<Type>& operands, const Attrs&) -> Type {
-      MLC_CHECK(operands[0].dtype == DType::kI32 && operands[1].shape.size() == 2) << "embedding";
+      MLC_IR_CHECK(is_index_list(operands[0]) && operands[1].shape.size() == 2 && is_float(operands[1].dtype))
+          << "embedding of " << to_text(operands[0]) << " in " << to_text(operands[1]);
       return {.dtype = DType::kF32, .shape = {operands[0].shape[0], operands[1].shape[1]}, .layout = {}, .grouped = {}};
     },
     [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs&) -> Tensor {
@@ -27,8 +28,12 @@ const OpRule kEmbeddingRule = {
 // x [.., K] times the transpose of w [N, K]. The sum is made in f64: the oracle has no order of its own.
 const OpRule kMatmulRule = {
     [](const std::vector<Type>& operands, const Attrs&) -> Type {
-      MLC_CHECK(operands[1].shape.size() == 2 && operands[0].shape.back() == operands[1].shape[1])
-          << to_text(operands[0]) << " by " << to_text(operands[1]);
+      const bool float_weights = operands[1].shape.size() == 2 && is_float(operands[1].dtype);
+      MLC_IR_CHECK(float_weights && operands[0].shape.back() == operands[1].shape[1] &&
+                   (is_plain_float(operands[0]) || operands[0].grouped))
+          << "matmul of " << to_text(operands[0]) << " by " << to_text(operands[1]);
+      MLC_IR_CHECK(!operands[0].grouped || (operands[1].layout && activations_for(*operands[1].layout) == *operands[0].grouped))
+          << "matmul of int8 activations " << to_text(operands[0]) << " by " << to_text(operands[1]) << ", which is grouped otherwise";
       Type type{.dtype = DType::kF32, .shape = operands[0].shape, .layout = {}, .grouped = {}};
       type.shape.back() = operands[1].shape[0];
       return type;
@@ -52,7 +57,8 @@ const OpRule kMatmulRule = {
 
 const OpRule kGatherRowsRule = {
     [](const std::vector<Type>& operands, const Attrs&) -> Type {
-      MLC_CHECK(operands[0].shape.size() == 2 && operands[1].dtype == DType::kI32) << "gather_rows";
+      MLC_IR_CHECK(operands[0].shape.size() == 2 && is_plain_float(operands[0]) && is_index_list(operands[1]))
+          << "gather_rows of " << to_text(operands[0]) << " at " << to_text(operands[1]);
       Type type = operands[0];
       type.shape[0] = operands[1].shape[0];
       return type;
@@ -72,10 +78,13 @@ const OpRule kGatherRowsRule = {
 // kept, so that what follows computes with what the kernels compute with.
 const OpRule kQuantizeRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
-      MLC_CHECK(operands[0].dtype == DType::kF32) << "quantize of " << to_text(operands[0]);
+      MLC_IR_CHECK(operands[0].dtype == DType::kF32 && is_plain_float(operands[0])) << "quantize of " << to_text(operands[0]);
+      const int64_t group = attrs.int_of(Attr::kGroup);
+      const int64_t bits = attrs.int_of(Attr::kBits);
+      MLC_IR_CHECK(group > 0 && group <= 4096 && (bits == 3 || bits == 4 || bits == 8)) << "quantize in groups of " << group << " for " << bits << " bits";
       Type type = operands[0];
       type.dtype = DType::kI8;
-      type.grouped = GroupedInt8{static_cast<int>(attrs.int_of(Attr::kGroup)), static_cast<int>(attrs.int_of(Attr::kBits))};
+      type.grouped = GroupedInt8{static_cast<int>(group), static_cast<int>(bits)};
       return type;
     },
     [](EvalContext&, const std::vector<const Tensor*>& operands, const Attrs& attrs) -> Tensor {

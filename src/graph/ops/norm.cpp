@@ -8,10 +8,13 @@
 namespace mlc::graph {
 namespace {
 
-Type norm_type(const std::vector<Type>& operands, const Attrs&) {
+Type norm_type(const std::vector<Type>& operands, const Attrs& attrs) {
+  MLC_IR_CHECK(operands.size() >= 1 && operands.size() <= 3) << "layer_norm has " << operands.size() << " operands, not 1 to 3";
+  MLC_IR_CHECK(attrs.float_of(Attr::kEps) >= 0) << "eps is " << attrs.float_of(Attr::kEps);
+  MLC_IR_CHECK(is_plain_float(operands[0])) << "norm of " << to_text(operands[0]);
   for (size_t i = 1; i < operands.size(); ++i) {
-    MLC_CHECK(operands[i].shape.size() == 1 && operands[i].shape[0] == operands[0].shape.back())
-        << to_text(operands[0]) << " with " << to_text(operands[i]);
+    MLC_IR_CHECK(operands[i].shape.size() == 1 && operands[i].shape[0] == operands[0].shape.back() && is_plain_float(operands[i]))
+        << "norm of " << to_text(operands[0]) << " with " << to_text(operands[i]);
   }
   Type type = operands[0];
   type.dtype = DType::kF32;

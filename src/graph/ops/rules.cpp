@@ -11,6 +11,9 @@ int64_t Tensor::rows() const {
   return count;
 }
 
+bool is_plain_float(const Type& type) { return is_float(type.dtype) && !type.layout && !type.grouped; }
+bool is_index_list(const Type& type) { return type.dtype == DType::kI32 && type.shape.size() == 1; }
+
 const OpRule& rule_of(Op op) {
   switch (op) {
     case Op::kInput:

@@ -47,6 +47,11 @@ struct OpRule {
 
 const OpRule& rule_of(Op op);
 
+// f32, f16 or bf16 values, one for each element: no codes of a quantized weight, no int8 activations.
+bool is_plain_float(const Type& type);
+// i32 [n]: tokens, positions, numbers of rows.
+bool is_index_list(const Type& type);
+
 // graph/ops/leaf.cpp
 extern const OpRule kLeafRule;  // input and parameter: their type is given, their value is the caller's
 extern const OpRule kConstantRule;

@@ -10,7 +10,7 @@ namespace mlc::kernel {
 using graph::Op;
 
 formats::PlanSymbol row_symbol(const graph::Type& type) {
-  MLC_CHECK(type.shape.size() == 2 && type.shape[0].is_symbol()) << graph::to_text(type);
+  MLC_IR_CHECK(type.shape.size() == 2 && type.shape[0].is_symbol()) << graph::to_text(type) << " has no rows of a symbolic number";
   return formats::plan_symbol(type.shape[0].symbol);
 }
 

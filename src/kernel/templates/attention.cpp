@@ -108,7 +108,8 @@ class Attention {
       });
       b_.serial("row", rows_, [&](const Expr& row) { soften(row, position, count); });
       const Expr first_page = b_.let("first_page", pages + block * (kBlockTokens / kPageTokens));
-      rows_at_once([&](const Expr& row, int64_t n) { accumulate(row, n, first_page, count); });
+      const Expr last_page = b_.let("last_page", pages + last_position_ / kPageTokens);
+      rows_at_once([&](const Expr& row, int64_t n) { accumulate(row, n, first_page, last_page, count); });
       b_.if_then(less_equal(index(0), partial), [&] {
         store_partial(b_.let("slot", partial + i));
         reset_state();
@@ -155,11 +156,18 @@ class Attention {
     b_.serial("row", rows_ - done, [&](const Expr& i) { body(b_.let("row", done + i), 1); });
   }
 
+  // `elements` of the cache from `at` on: a page is too short for the CPU to see a stream in it.
+  void prefetch(const Expr& at, int64_t elements) {
+    const int64_t line = 64 / dtype_bytes(s_.cache.dtype);
+    for (int64_t i = 0; i < elements; i += line) b_.prefetch(cache_, at + i);
+  }
+
   // Scores of `n` rows with the 64 positions of a page: lane = position, K lies as [head_dim][64].
   void score(const Expr& row, int64_t n, const Expr& at, const Expr& in_block) {
     const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, n * kPageVectors, Space::kRegister);
     b_.unrolled("i", n * kPageVectors, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
     b_.serial("c", s_.head_dim, [&](const Expr& c) {
+      prefetch(at + s_.head_dim * kPageTokens + c * kPageTokens, kPageTokens);  // the page's V
       std::vector<Expr> k;
       for (int64_t v = 0; v < kPageVectors; ++v) {
         k.push_back(b_.let("k", cast(DType::kF32, load(cache_, at + (c * kPageTokens + v * kLanes), kLanes))));
@@ -229,14 +237,16 @@ class Attention {
   }
 
   // Adds the weighted V rows of the block to `n` rows of o: one sum over the block, then one merge.
-  void accumulate(const Expr& row, int64_t n, const Expr& first_page, const Expr& count) {
+  void accumulate(const Expr& row, int64_t n, const Expr& first_page, const Expr& last_page, const Expr& count) {
     for_vector_groups([&](int64_t first, int64_t vectors) {
       const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, n * vectors, Space::kRegister);
       b_.unrolled("i", n * vectors, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
       b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
         const Expr at = b_.let("at_values", page_address(first_page + page) + s_.head_dim * kPageTokens);
         const Expr in_page = b_.let("in_page", minimum(index(kPageTokens), count - page * kPageTokens));
+        const Expr next = page_address(minimum(first_page + (page + kBlockTokens / kPageTokens), last_page));
         b_.serial("j", in_page, [&](const Expr& j) {
+          prefetch(next + first * kLanes * kPageTokens + j * (vectors * kLanes), vectors * kLanes);  // the next block's K
           std::vector<Expr> values;
           for (int64_t v = 0; v < vectors; ++v) {
             const int64_t column = (first + v) * kLanes;

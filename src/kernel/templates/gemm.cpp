@@ -125,8 +125,8 @@ class Gemm {
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers there are.
     const bool wide = m.target.vector_bytes() >= 64;
-    columns_ = wide ? (m.int8 ? 4 : 8) : 4;
     tiles_ = wide && !single_tile ? 2 : 1;
+    columns_ = wide ? (m.int8 && tiles_ > 1 ? 4 : 8) : 4;
   }
 
   LoweredKernel run() {
@@ -154,7 +154,7 @@ class Gemm {
           unpack(block, count, blocks, from);
           b_.serial("tile", ceil_div(chunk_rows, step_rows), [&](const Expr& tile) {
             const Expr packed_tile = b_.let("packed_tile", chunk * (kChunkRows / kTileRows) + tile * tiles_);
-            multiply(packed_tile, b_.let("last_tile", (rows - 1) / kTileRows));
+            multiply(packed_tile, b_.let("last_tile", (rows - 1) / kTileRows), block, blocks, from);
             combine(local, tile * step_rows, width, from, step_rows);
           });
         }
@@ -234,6 +234,7 @@ class Gemm {
   void unpack_row(const Expr& n, const Expr& column) {
     const int64_t groups = weights_->layout().groups(m_.k);
     const auto body = [&](const Expr& step, int existing) {
+      weights_->prefetch(b_, n, step, kPrefetchBytes);
       const std::vector<Expr> codes = weights_->block_codes(b_, n, step, existing);
       for (size_t c = 0; c < codes.size(); ++c) {
         b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)), bitcast({DType::kU32, kLanes}, codes[c]));
@@ -313,12 +314,15 @@ class Gemm {
   }
 
   // All chains of all columns in scratch for `tiles_` packed tiles, into partial [chain][column][row].
-  void multiply(const Expr& packed_tile, const Expr& last_tile) {
+  void multiply(const Expr& packed_tile, const Expr& last_tile, const Expr& block, const ColumnBlocks& blocks, int64_t from) {
     std::vector<Expr> tiles;
     for (int64_t v = 0; v < tiles_; ++v) tiles.push_back(b_.let("tile", minimum(packed_tile + v, last_tile)));
     b_.serial("chain", sizes_.chains, [&](const Expr& chain) {
       b_.serial("columns", group_columns_ / columns_, [&](const Expr& group) {
         const Expr first = b_.let("first_column", group * columns_);
+        if (m_.int8 && weights_->by_rows()) {
+          b_.if_then(equal(packed_tile, index(0)), [&] { prefetch_next(block, blocks, first + from, chain); });
+        }
         const BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
         b_.unrolled("i", columns_ * tiles_, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
         // The last groups (or columns) of a row may be missing in the later chains.
@@ -337,6 +341,17 @@ class Gemm {
           }
         }
       });
+    });
+  }
+
+  // While the first rows are multiplied, the weights of the next block of columns are on their way: for each of
+  // `columns_` local columns from `column` on, what lies in every eighth block from `chain` on.
+  void prefetch_next(const Expr& block, const ColumnBlocks& blocks, const Expr& column, const Expr& chain) {
+    const int64_t padded = blocks.padded_width();
+    const Expr segment = b_.let("segment", column / padded);
+    const Expr n = b_.let("next", (block + 1) * blocks.width + (segment * blocks.distance + column % padded));
+    b_.serial("part", chain_steps(sizes_.steps, chain), [&](const Expr& part) {
+      for (int64_t c = 0; c < columns_; ++c) weights_->prefetch(b_, n + c, part * 8 + chain, 0);
     });
   }
 

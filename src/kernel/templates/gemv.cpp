@@ -11,9 +11,6 @@
 namespace mlc::kernel {
 namespace {
 
-// How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level (docs/performance.md).
-constexpr int64_t kPrefetchBytes = 4096;
-
 class Gemv {
  public:
   Gemv(const MatmulNode& m, bool single_row)

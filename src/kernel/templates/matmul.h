@@ -11,6 +11,8 @@ namespace mlc::kernel {
 
 // Up to this many rows are computed by gemv, more by gemm, with the same order of summation in both.
 inline constexpr int64_t kMaxGemvRows = 8;
+// How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level (docs/performance.md).
+inline constexpr int64_t kPrefetchBytes = 4096;
 // Rows of a tile of packed activations.
 inline constexpr int64_t kTileRows = 16;
 

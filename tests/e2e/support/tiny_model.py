@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests of this folder share: a tiny model, and running the program.
 
-Each test is a script, `NAME.py PROGRAM`, that prints a line for each of its cases: `ok CASE`, `FAILED CASE` with what
+Each test is a script, `NAME.py PROGRAM [CASE...]`, that prints a line for each of its cases: `ok CASE`, `FAILED CASE` with what
 failed before it, or `skipped CASE: REASON` where something that it needs is absent. Exit status 0: nothing failed;
 1: something failed; 77: all was skipped.
 """
@@ -94,10 +94,13 @@ def run_case(path, name, test):
 
 def main(tests, path=None, at_once=1):
     """Runs the cases, each with a fresh Program, and exits. A case is a function or a pair of name and function; so many run
-    at once (in threads, as the program does the work). The path of the program is the first argument if not given."""
+    at once (in threads, as the program does the work). If the program's path is not given, it is the first argument, and the
+    others are the cases to run."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary folders go away
     cases = [test if isinstance(test, tuple) else (test.__name__, test) for test in tests]
-    path = path or sys.argv[1]
+    if path is None:
+        path, wanted = sys.argv[1], sys.argv[2:]
+        cases = [case for case in cases if not wanted or case[0] in wanted]
     try:
         import numpy  # noqa: F401, what make_random_checkpoint.py needs
     except ImportError:
