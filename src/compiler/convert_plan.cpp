@@ -19,12 +19,6 @@ using quantization::Scheme;
 using quantization::StoredTensor;
 using quantization::Weight;
 
-int64_t elements(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const int64_t dimension : shape) count *= dimension;
-  return count;
-}
-
 // A parameter to convert, or one tensor of an AWQ linear, before its rule is resolved.
 struct Wanted {
   ConvertItem::Action action;
@@ -198,7 +192,7 @@ int64_t count_source_elements(const std::vector<CheckpointTensor>& tensors,
   int64_t count = 0;
   for (const CheckpointTensor& tensor : tensors) {
     if (files.contains(tensor.file) && !known_unused.contains(tensor.name)) {
-      count += elements(tensor.shape);
+      count += formats::count_elements(tensor.shape);
     }
   }
   return count;

@@ -66,10 +66,6 @@ std::string without_end(const std::string& text, const std::string& end) {
   return text.substr(0, text.size() - end.size());
 }
 
-std::string contents(const SourceFile& file) {
-  return file.text ? *file.text : or_throw(read_file(file.path));
-}
-
 const SourceFile* find(const ModelSource& source, std::string_view name) {
   for (const SourceFile& file : source.tokenizer_files) {
     if (file.name == name) return &file;

@@ -44,8 +44,8 @@ std::string get(const Json& object, std::string_view key) {
   return value == nullptr ? "absent" : value->dump();
 }
 
-std::string error(const Json& config, const ModelConfigOverrides& overrides = {},
-                  std::string_view type = "auto") {
+std::string config_error(const Json& config, const ModelConfigOverrides& overrides = {},
+                         std::string_view type = "auto") {
   try {
     derive(config, overrides, type);
   } catch (const UserError& e) {
@@ -83,7 +83,7 @@ TEST(DeriveModelConfig, PrefillChunkIsAtMost8192ByDefaultAndCutToTheContext) {
 
 TEST(DeriveModelConfig, ContextComesFromTheArchitecturesOwnKey) {
   const Json neither = without(llama(), "max_position_embeddings");
-  EXPECT_EQ(error(neither),
+  EXPECT_EQ(config_error(neither),
             "error: config.json: does not tell the context size\n"
             "  expected one of max_position_embeddings, max_sequence_length\n"
             "  give it with --context-window-size");
@@ -91,16 +91,16 @@ TEST(DeriveModelConfig, ContextComesFromTheArchitecturesOwnKey) {
   other.set("max_sequence_length", 77);
   EXPECT_EQ(get(derive(other), "context_window_size"), "77");
   EXPECT_EQ(get(derive(llama(R"({"context_window_size": 33})")), "context_window_size"), "33");
-  EXPECT_EQ(error(llama(R"({"max_position_embeddings": 0})")),
+  EXPECT_EQ(config_error(llama(R"({"max_position_embeddings": 0})")),
             "error: config.json: max_position_embeddings: is 0\n  expected an integer from 1 to "
             "2147483647");
-  EXPECT_EQ(error(llama(R"({"max_position_embeddings": "2k"})")),
+  EXPECT_EQ(config_error(llama(R"({"max_position_embeddings": "2k"})")),
             "error: config.json: max_position_embeddings: is \"2k\"\n"
             "  expected an integer from 1 to 2147483647");
-  EXPECT_EQ(error(llama(), {.context_window_size = 0}),
+  EXPECT_EQ(config_error(llama(), {.context_window_size = 0}),
             "error: context_window_size: is 0\n  expected a number of tokens\n"
             "  leave the option out to take it from config.json");
-  EXPECT_EQ(error(llama(), {.context_window_size = -1}),
+  EXPECT_EQ(config_error(llama(), {.context_window_size = -1}),
             "error: context_window_size: is -1\n  expected a number of tokens");
 }
 
@@ -114,7 +114,7 @@ TEST(DeriveModelConfig, RopeBaseKeepsItsKindAndIsFoundInBothPlaces) {
                                  "rope_parameters": {"rope_theta": 7}})")),
                 "position_embedding_base"),
             "5");
-  EXPECT_EQ(error(llama(R"({"rope_theta": 0.0})")),
+  EXPECT_EQ(config_error(llama(R"({"rope_theta": 0.0})")),
             "error: config.json: position_embedding_base: is 0.0\n  expected a number above zero");
   const Json qwen = llama(R"({"model_type": "qwen2", "rope_parameters": {"rope_theta": 1e6}})");
   EXPECT_EQ(get(derive(qwen), "rope_theta"), "1000000.0");
@@ -124,10 +124,10 @@ TEST(DeriveModelConfig, HeadsFollowFromOthersWhereTheyAreNotGiven) {
   EXPECT_EQ(get(derive(llama(R"({"num_key_value_heads": null, "head_dim": null})")), "head_dim"),
             "16");
   EXPECT_EQ(get(derive(llama(R"({"num_key_value_heads": 2, "head_dim": 40})")), "head_dim"), "40");
-  EXPECT_EQ(error(llama(R"({"num_key_value_heads": 3})")),
+  EXPECT_EQ(config_error(llama(R"({"num_key_value_heads": 3})")),
             "error: config.json: num_key_value_heads: is 3\n"
             "  expected a divisor of num_attention_heads, which is 4");
-  EXPECT_EQ(error(llama(R"({"hidden_size": 66})")),
+  EXPECT_EQ(config_error(llama(R"({"hidden_size": 66})")),
             "error: config.json: hidden_size: is 66\n  expected a multiple of num_attention_heads, "
             "which is "
             "4, where head_dim is not given");
@@ -145,13 +145,13 @@ TEST(DeriveModelConfig, LlamaKeepsOnlyRopeScalingOfKindLlama3InItsField) {
     EXPECT_EQ(get(other, "rope_scaling"), "null");
     EXPECT_EQ(get(*other.find("hf"), "rope_scaling"), form);
   }
-  EXPECT_EQ(error(llama(R"({"rope_scaling": {"rope_type": "lama3"}})")),
+  EXPECT_EQ(config_error(llama(R"({"rope_scaling": {"rope_type": "lama3"}})")),
             "error: config.json: rope_scaling.rope_type: unknown kind of rope scaling lama3\n"
             "  expected one of default, linear, dynamic, yarn, longrope, llama3\n"
             "  did you mean llama3?");
-  EXPECT_EQ(error(llama(R"({"rope_scaling": {"rope_type": 3}})")),
+  EXPECT_EQ(config_error(llama(R"({"rope_scaling": {"rope_type": 3}})")),
             "error: config.json: rope_scaling.rope_type: is an integer\n  expected a string");
-  EXPECT_EQ(error(llama(R"({"rope_scaling": "linear"})")),
+  EXPECT_EQ(config_error(llama(R"({"rope_scaling": "linear"})")),
             "error: config.json: rope_scaling: is a string\n  expected an object or null");
 }
 
@@ -166,7 +166,7 @@ TEST(DeriveModelConfig, Phi3RopeScalingGetsItsPositionCounts) {
   EXPECT_EQ(get(derive(newer), "rope_scaling"), "null");
   EXPECT_EQ(get(derive(newer), "hf"), R"({"rope_scaling": {"rope_type": "longrope"}})");
   EXPECT_EQ(
-      error(llama(R"({"model_type": "phi3", "rope_scaling": {"type": "yarn"}})")),
+      config_error(llama(R"({"model_type": "phi3", "rope_scaling": {"type": "yarn"}})")),
       "error: config.json: rope_scaling.type: is yarn\n  expected longrope, or su, its old name");
 }
 
@@ -186,7 +186,7 @@ TEST(DeriveModelConfig, MistralsWindowTakesThePlaceOfTheContext) {
   EXPECT_EQ(get(none, "sliding_window_size"), "-1");
   EXPECT_EQ(get(none, "context_window_size"), "4096");
   EXPECT_EQ(
-      error(config, {.attention_sink_size = -1}),
+      config_error(config, {.attention_sink_size = -1}),
       "error: config.json: attention_sink_size: is -1\n  expected an integer from 0 to 2147483647");
 }
 
@@ -205,9 +205,9 @@ TEST(DeriveModelConfig, GemmaTakesGeluAndNoAttentionBias) {
   EXPECT_EQ(get(derive(llama(cat("{", base, R"(, "hidden_act": "gelu"})"))), "hidden_activation"),
             "\"gelu\"");
   EXPECT_EQ(
-      error(llama(cat("{", base, R"(, "hidden_act": "silu"})"))),
+      config_error(llama(cat("{", base, R"(, "hidden_act": "silu"})"))),
       "error: config.json: hidden_activation: is \"silu\"\n  expected gelu_pytorch_tanh or gelu");
-  EXPECT_EQ(error(llama(cat("{", base, R"(, "attention_bias": true})"))),
+  EXPECT_EQ(config_error(llama(cat("{", base, R"(, "attention_bias": true})"))),
             "error: config.json: attention_bias: is true\n  expected false in a gemma model");
 }
 
@@ -229,7 +229,7 @@ TEST(DeriveModelConfig, Gemma3NestsItsTextModelAndTakesSizesFromIt) {
       {"model_type", "gemma3"}, {"text_config", config}, {"tie_word_embeddings", false}};
   EXPECT_EQ(get(derive(nested), "vocab_size"), "384");
   EXPECT_EQ(get(derive(nested), "hf"), R"({"tie_word_embeddings": false})");
-  EXPECT_EQ(error(Json::Object{{"model_type", "gemma3"}, {"text_config", 3}}),
+  EXPECT_EQ(config_error(Json::Object{{"model_type", "gemma3"}, {"text_config", 3}}),
             "error: config.json: text_config: is an integer\n  expected an object");
 }
 
@@ -249,7 +249,7 @@ TEST(DeriveModelConfig, Llama4ListsItsLayerKinds) {
             R"({"max_position_embeddings": 5000, "attention_chunk_size": 64})");
   Json endless = config;
   endless.find("text_config")->set("num_hidden_layers", 2000000000);
-  EXPECT_EQ(error(endless),
+  EXPECT_EQ(config_error(endless),
             "error: config.json: text_config: num_hidden_layers: is 2000000000\n"
             "  expected an integer from 1 to 8192");
 }
@@ -265,7 +265,7 @@ TEST(DeriveModelConfig, LlavaFindsItsTextModelByName) {
   EXPECT_EQ(get(derived, "sliding_window_size"), "4096");
   EXPECT_EQ(get(*derived.find("vision_config"), "kwargs"), R"({"model_type": "clip"})");
   config.set("text_config", Json::Object{{"_name_or_path", "mistralai/Mistral-7B-v0.2"}});
-  EXPECT_EQ(error(config),
+  EXPECT_EQ(config_error(config),
             "error: config.json: text_config._name_or_path: unknown text model "
             "mistralai/Mistral-7B-v0.2\n"
             "  expected one of meta-llama/Llama-2-7b-hf, meta-llama/Llama-2-13b-hf, "
@@ -273,7 +273,7 @@ TEST(DeriveModelConfig, LlavaFindsItsTextModelByName) {
             "mistralai/Mistral-7B-v0.1\n"
             "  did you mean mistralai/Mistral-7B-v0.1?");
   config.set("text_config", llama(R"({"architectures": ["QwenForCausalLM"]})"));
-  EXPECT_EQ(error(config),
+  EXPECT_EQ(config_error(config),
             "error: config.json: text_config.architectures: is \"QwenForCausalLM\"\n"
             "  expected LlamaForCausalLM or MistralForCausalLM");
 }
@@ -307,14 +307,15 @@ TEST(DeriveModelConfig, QuantizedCheckpointsOfOtherKindsAreRefused) {
           "weight_block_size"),
       "[128, 64]");
   EXPECT_EQ(
-      error(qwen(R"({"quant_method": "awq"})")),
+      config_error(qwen(R"({"quant_method": "awq"})")),
       "error: config.json: quantization_config: is of a kind that is not supported here\n"
       "  expected quant_method fp8, fmt e4m3, activation_scheme dynamic and a weight_block_size\n"
       "  take the checkpoint without quantization");
-  EXPECT_EQ(error(qwen(R"({"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
+  EXPECT_EQ(
+      config_error(qwen(R"({"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic",
                            "weight_block_size": [0, 64]})")),
-            "error: config.json: quantization_config.weight_block_size: is [0, 64]\n"
-            "  expected a list of two sizes");
+      "error: config.json: quantization_config.weight_block_size: is [0, 64]\n"
+      "  expected a list of two sizes");
 }
 
 TEST(DeriveModelConfig, CohereDoesNotCutAnOverriddenChunk) {
@@ -331,31 +332,31 @@ TEST(DeriveModelConfig, RwkvHasNoContextLimitAndRunsOnOneDevice) {
   EXPECT_EQ(get(derived, "prefill_chunk_size"), "4096");
   EXPECT_EQ(get(derived, "intermediate_size"), "448");
   EXPECT_EQ(get(derived, "num_heads"), "2");
-  EXPECT_EQ(error(config, {.tensor_parallel_shards = 2}),
+  EXPECT_EQ(config_error(config, {.tensor_parallel_shards = 2}),
             "error: tensor_parallel_shards: is 2\n  expected 1: rwkv5 runs on one device");
   Json other = config;
   other.set("model_version", "5_1");
-  EXPECT_EQ(error(other), "error: config.json: model_version: is \"5_1\"\n  expected 5_2");
+  EXPECT_EQ(config_error(other), "error: config.json: model_version: is \"5_1\"\n  expected 5_2");
   other = config;
   other.set("hidden_size", 130);
   EXPECT_EQ(
-      error(other),
+      config_error(other),
       "error: config.json: hidden_size: is 130\n  expected a multiple of head_size, which is 64");
 }
 
 TEST(DeriveModelConfig, StagesMustFitTheLayers) {
-  EXPECT_EQ(error(llama(), {.pipeline_parallel_stages = 3}),
+  EXPECT_EQ(config_error(llama(), {.pipeline_parallel_stages = 3}),
             "error: pipeline_parallel_stages: is 3\n  expected 1 to 2, the number of layers");
 }
 
 TEST(DeriveModelConfig, OlmosClipMustBePositive) {
-  EXPECT_EQ(error(llama(R"({"model_type": "olmo", "clip_qkv": 0})")),
+  EXPECT_EQ(config_error(llama(R"({"model_type": "olmo", "clip_qkv": 0})")),
             "error: config.json: clip_qkv: is 0\n  expected a number above 0");
 }
 
 TEST(DeriveModelConfig, MissingKeysAreListedTogether) {
   EXPECT_EQ(
-      error(parse(
+      config_error(parse(
           R"({"model_type": "llama", "hidden_size": 64, "vocab_size": 9, "num_hidden_layers": 1})")),
       "error: config.json: lacks intermediate_size, num_attention_heads, rms_norm_eps\n"
       "  expected the keys of model type llama\n"
@@ -366,45 +367,45 @@ TEST(DeriveModelConfig, AbsurdSizesAreRefusedByName) {
   const std::string sizes = "expected an integer from 1 to 16777216";
   for (const char* value : {"0", "-64", "99999999999", "1e30", "64.0", "\"64\"", "true"}) {
     const std::string message =
-        error(llama(cat(R"({"hidden_size": )", value, R"(, "head_dim": 16})")));
+        config_error(llama(cat(R"({"hidden_size": )", value, R"(, "head_dim": 16})")));
     EXPECT_TRUE(message.starts_with("error: config.json: hidden_size: is ")) << message;
     EXPECT_NE(message.find(sizes), std::string::npos) << message;
   }
   EXPECT_EQ(
-      error(llama(R"({"num_hidden_layers": 1000000})")),
+      config_error(llama(R"({"num_hidden_layers": 1000000})")),
       "error: config.json: num_hidden_layers: is 1000000\n  expected an integer from 1 to 8192");
-  EXPECT_EQ(error(llama(R"({"num_attention_heads": 0})")),
+  EXPECT_EQ(config_error(llama(R"({"num_attention_heads": 0})")),
             "error: config.json: num_attention_heads: is 0\n  expected an integer from 1 to 65536");
-  EXPECT_EQ(error(llama(R"({"vocab_size": null})")),
+  EXPECT_EQ(config_error(llama(R"({"vocab_size": null})")),
             "error: config.json: vocab_size: is null\n  expected an integer from 1 to 16777216");
   EXPECT_EQ(
-      error(llama(R"({"rms_norm_eps": "small"})")),
+      config_error(llama(R"({"rms_norm_eps": "small"})")),
       "error: config.json: rms_norm_eps: is \"small\"\n  expected a number that is not negative");
-  EXPECT_EQ(error(llama(R"({"rms_norm_eps": NaN})")),
+  EXPECT_EQ(config_error(llama(R"({"rms_norm_eps": NaN})")),
             "error: config.json: rms_norm_eps: is NaN\n  expected a number that is not negative");
-  EXPECT_EQ(error(llama(R"({"tie_word_embeddings": 1})")),
+  EXPECT_EQ(config_error(llama(R"({"tie_word_embeddings": 1})")),
             "error: config.json: tie_word_embeddings: is 1\n  expected true or false");
-  EXPECT_EQ(error(llama(R"({"model_type": "qwen2", "hidden_act": 3})")),
+  EXPECT_EQ(config_error(llama(R"({"model_type": "qwen2", "hidden_act": 3})")),
             "error: config.json: hidden_act: is 3\n  expected a string");
   EXPECT_EQ(
-      error(llama(R"({"prefill_chunk_size": -3})")),
+      config_error(llama(R"({"prefill_chunk_size": -3})")),
       "error: config.json: prefill_chunk_size: is -3\n  expected an integer from -1 to 2147483647");
-  EXPECT_EQ(error(llama(R"({"prefill_chunk_size": -1})")),
+  EXPECT_EQ(config_error(llama(R"({"prefill_chunk_size": -1})")),
             "error: prefill_chunk_size: is -1\n  expected a number of tokens");
 }
 
 TEST(DeriveModelConfig, ArchitecturesAreSelectedByNameAliasOrOption) {
-  EXPECT_TRUE(error(llama(R"({"model_type": "lama"})"))
+  EXPECT_TRUE(config_error(llama(R"({"model_type": "lama"})"))
                   .starts_with("error: config.json: unknown model type lama\n"
                                "  expected one of llama, llama4, mistral, "));
-  EXPECT_NE(error(llama(R"({"model_type": "lama"})")).find("did you mean llama"),
+  EXPECT_NE(config_error(llama(R"({"model_type": "lama"})")).find("did you mean llama"),
             std::string::npos);
-  EXPECT_EQ(error(llama(), {}, "mistrl").substr(0, 47),
+  EXPECT_EQ(config_error(llama(), {}, "mistrl").substr(0, 47),
             "error: --model-type: unknown model type mistrl\n");
-  EXPECT_EQ(error(without(llama(), "model_type")),
+  EXPECT_EQ(config_error(without(llama(), "model_type")),
             "error: config.json: has no model_type\n  expected the name of an architecture\n"
             "  say which it is with --model-type");
-  EXPECT_EQ(error(llama(R"({"model_type": 3})")),
+  EXPECT_EQ(config_error(llama(R"({"model_type": 3})")),
             "error: config.json: model_type is an integer\n  expected the name of an architecture\n"
             "  say which it is with --model-type");
   EXPECT_EQ(get(derive(without(llama(), "model_type"), {}, "phi3"), "model_type"), "\"phi3\"");

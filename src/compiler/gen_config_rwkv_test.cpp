@@ -18,7 +18,7 @@ std::string pack_text(std::string_view text) {
   return in_hex(rwkv_tokenizer_from_text(text, "v").value());
 }
 
-std::string error(std::string_view text) {
+std::string rwkv_error(std::string_view text) {
   const auto result = rwkv_tokenizer_from_text(text, "v.txt");
   return result.ok() ? "no error" : result.error().to_string();
 }
@@ -59,9 +59,9 @@ TEST(RwkvTokenizer, DamagedLinesAreNamed) {
   for (const char* line :
        {"1 'a'", "x 'a' 1", "-1 'a' 1", "99999999999 'a' 1", "1 a 1", "1 'a\" 1", "1 'a'b' 3",
         "1 '\\x4' 1", "1 '\\' 1", "1 '\\ud800' 3", "1 '\\N{DASH}' 3", "1 'a' x", "1 ' 1"}) {
-    EXPECT_EQ(error(cat("0 'z' 1\n", line)), "error: v.txt:2" + rest) << line;
+    EXPECT_EQ(rwkv_error(cat("0 'z' 1\n", line)), "error: v.txt:2" + rest) << line;
   }
-  EXPECT_EQ(error("1 'ab' 3"),
+  EXPECT_EQ(rwkv_error("1 'ab' 3"),
             "error: v.txt:1: has a token of 2 bytes\n  expected 3, as the line says");
 }
 

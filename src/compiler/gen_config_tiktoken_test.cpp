@@ -15,7 +15,7 @@ std::string file(const std::vector<OutputText>& files, std::string_view name) {
   return "absent";
 }
 
-std::string error(std::string_view text, const Json& config = kQwen) {
+std::string tiktoken_error(std::string_view text, const Json& config = kQwen) {
   const auto result = convert_tiktoken(text, "q.tiktoken", config, Json::object(), -1);
   return result.ok() ? "no error" : result.error().to_string();
 }
@@ -52,20 +52,20 @@ TEST(ConvertTiktoken, AddedTokensOfTheTokenizerConfigComeFirst) {
 }
 
 TEST(ConvertTiktoken, DamagedFilesAreRefused) {
-  EXPECT_EQ(error(kRanks, Json::object()),
+  EXPECT_EQ(tiktoken_error(kRanks, Json::object()),
             "error: q.tiktoken: belongs to a tokenizer whose word splitting is not known\n"
             "  expected that of Qwen (tokenizer_class QWenTokenizer)\n"
             "  put a tokenizer.json beside config.json");
-  EXPECT_EQ(error(""), "error: q.tiktoken: is empty\n  expected token ranks");
+  EXPECT_EQ(tiktoken_error(""), "error: q.tiktoken: is empty\n  expected token ranks");
   for (const char* line : {"YQ==", "Y! 0", " 0", "YQ== x", "YQ== -1"}) {
-    EXPECT_EQ(error(line),
+    EXPECT_EQ(tiktoken_error(line),
               "error: q.tiktoken:1: is no line of a .tiktoken file\n"
               "  expected a token in base64, a blank, its rank")
         << line;
   }
-  EXPECT_EQ(error("YQ== 0\nYQ== 1\n"),
+  EXPECT_EQ(tiktoken_error("YQ== 0\nYQ== 1\n"),
             "error: q.tiktoken:2: has a token a second time\n  expected each token once");
-  EXPECT_EQ(error("YQ== 0\nYg== 1\nYWJhYg== 2\n"),
+  EXPECT_EQ(tiktoken_error("YQ== 0\nYg== 1\nYWJhYg== 2\n"),
             "error: q.tiktoken: the token of rank 2 is no join of two others\n"
             "  the file is damaged, or its ranks are not those of merges");
 }

@@ -22,10 +22,6 @@ constexpr std::string_view kCopied[] = {"tokenizer.model",   "tokenizer.json",
 
 bool is_tiktoken(std::string_view name) { return name.ends_with(".tiktoken"); }
 
-std::string contents(const SourceFile& file) {
-  return file.text ? *file.text : or_throw(read_file(file.path));
-}
-
 const SourceFile* find(const std::vector<SourceFile>& sources, std::string_view name) {
   const auto found = std::find_if(sources.begin(), sources.end(),
                                   [&](const SourceFile& file) { return file.name == name; });
@@ -127,6 +123,10 @@ std::optional<Json> parsed(const std::vector<SourceFile>& sources, std::string_v
 const Json* pointer(const std::optional<Json>& json) { return json ? &*json : nullptr; }
 
 }  // namespace
+
+std::string contents(const SourceFile& file) {
+  return file.text ? *file.text : or_throw(read_file(file.path));
+}
 
 bool is_tokenizer_source(std::string_view name) {
   return std::find(std::begin(kCopied), std::end(kCopied), name) != std::end(kCopied) ||

@@ -20,6 +20,7 @@ struct SourceFile {
   std::string path;  // for messages, and to read from where there is no text
   std::optional<std::string> text;
 };
+std::string contents(const SourceFile& file);  // throws where it cannot be read
 
 struct OutputText {
   std::string name;

@@ -35,7 +35,7 @@ Result<int64_t> count(const Files& files) {
 
 int64_t tokens(const Files& files) { return count(files).value(); }
 
-std::string error(const Files& files) {
+std::string vocabulary_error(const Files& files) {
   const auto result = count(files);
   return result.ok() ? "no error" : result.error().to_string();
 }
@@ -129,22 +129,24 @@ TEST(CountTokens, DecoderReplacesAddedTokensInClassesOfTheirOwn) {
 }
 
 TEST(CountTokens, FormsThatCannotBeLoadedAreErrors) {
-  EXPECT_EQ(error({.tokenizer = "{}"}),
+  EXPECT_EQ(vocabulary_error({.tokenizer = "{}"}),
             "error: tokenizer.json: model.vocab: is of a form that cannot be loaded\n"
             "  expected an object, or a list of [token, score]");
-  EXPECT_EQ(error({.tokenizer = R"({"model": {"vocab": [3]}})"}),
+  EXPECT_EQ(vocabulary_error({.tokenizer = R"({"model": {"vocab": [3]}})"}),
             "error: tokenizer.json: model.vocab: is of a form that cannot be loaded\n"
             "  expected a list of [token, score]");
-  EXPECT_EQ(error({.tokenizer_config = R"({"pad_token": 3})"}),
+  EXPECT_EQ(vocabulary_error({.tokenizer_config = R"({"pad_token": 3})"}),
             "error: tokenizer_config.json: pad_token: is of a form that cannot be loaded\n"
             "  expected a token's text, or an object of type AddedToken");
-  EXPECT_NE(error({.tokenizer_config = R"({"pad_token": {"content": "a"}})"}), "no error");
+  EXPECT_NE(vocabulary_error({.tokenizer_config = R"({"pad_token": {"content": "a"}})"}),
+            "no error");
   EXPECT_EQ(
-      error({.tokenizer_config = R"({"added_tokens_decoder": {"1": "a"}})"}),
+      vocabulary_error({.tokenizer_config = R"({"added_tokens_decoder": {"1": "a"}})"}),
       "error: tokenizer_config.json: added_tokens_decoder: is of a form that cannot be loaded\n"
       "  expected an object of tokens");
-  EXPECT_NE(error({.tokenizer_config = R"({"extra_special_tokens": 3})"}), "no error");
-  EXPECT_NE(error({.special_tokens_map = R"({"additional_special_tokens": [3]})"}), "no error");
+  EXPECT_NE(vocabulary_error({.tokenizer_config = R"({"extra_special_tokens": 3})"}), "no error");
+  EXPECT_NE(vocabulary_error({.special_tokens_map = R"({"additional_special_tokens": [3]})"}),
+            "no error");
 }
 
 }  // namespace

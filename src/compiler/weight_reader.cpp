@@ -18,12 +18,6 @@ using formats::shape_text;
 
 constexpr int64_t kTransposeChunkBytes = 1 << 20;
 
-int64_t elements(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const int64_t dimension : shape) count *= dimension;
-  return count;
-}
-
 std::vector<int64_t> without_ones(const std::vector<int64_t>& shape) {
   std::vector<int64_t> squeezed;
   std::copy_if(shape.begin(), shape.end(), std::back_inserter(squeezed),
@@ -37,9 +31,9 @@ struct Matrix {
 };
 // A vector has rows of one value.
 Matrix as_matrix(const std::vector<int64_t>& shape) {
-  if (shape.size() < 2) return {elements(shape), 1};
+  if (shape.size() < 2) return {formats::count_elements(shape), 1};
   const int64_t length = shape.back();
-  return {length == 0 ? 0 : elements(shape) / length, length};
+  return {length == 0 ? 0 : formats::count_elements(shape) / length, length};
 }
 
 SourceMatrix source_matrix(const CheckpointTensor& tensor, int64_t number, Matrix matrix,
@@ -49,7 +43,7 @@ SourceMatrix source_matrix(const CheckpointTensor& tensor, int64_t number, Matri
   if (transpose) {
     source.block_rows = tensor.shape.back();
     source.row_length = tensor.shape[tensor.shape.size() - 2];
-    source.rows = elements(tensor.shape) / std::max<int64_t>(source.row_length, 1);
+    source.rows = formats::count_elements(tensor.shape) / std::max<int64_t>(source.row_length, 1);
   } else if (readable_rows > 0) {
     source.block_rows = std::max<int64_t>(matrix.rows / readable_rows, 1);
   }
@@ -92,7 +86,7 @@ bool fit(const models::WeightRule& rule, const std::vector<int64_t>& declared,
     if (shape.size() < 2) return false;
     resolved.result_block = shape.back();
     selection.row_length = shape[shape.size() - 2];
-    selection.rows = elements(shape) / std::max<int64_t>(selection.row_length, 1);
+    selection.rows = formats::count_elements(shape) / std::max<int64_t>(selection.row_length, 1);
   }
   for (const SourceMatrix& source : resolved.sources) {
     if (source.row_length != selection.row_length) return false;

@@ -16,8 +16,6 @@
 namespace mlc::engine {
 namespace {
 
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
-
 int32_t first_equal(std::span<const float> values, float value) {
   const auto at = std::find(values.begin(), values.end(), value);
   return at == values.end() ? 0 : static_cast<int32_t>(at - values.begin());

@@ -14,7 +14,6 @@
 namespace mlc::engine {
 namespace {
 
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
 constexpr size_t kLanes = 4;
 using Floats = float __attribute__((vector_size(4 * kLanes)));
 using Ints = int32_t __attribute__((vector_size(4 * kLanes)));

@@ -4,10 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace mlc::engine {
+
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 // The largest value; NaNs are passed over. Minus infinity if there is none.
 float largest(std::span<const float> values);

@@ -10,7 +10,7 @@
 namespace mlc::formats {
 namespace {
 
-constexpr std::string_view kTemplate =
+constexpr std::string_view kJinja =
     "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}[assistant]{% endif %}";
 
@@ -39,7 +39,7 @@ class ChatTemplateFolder : public testing::Test {
 };
 
 TEST_F(ChatTemplateFolder, RendersMessagesWithSpecialTokens) {
-  add_config(Json(kTemplate).dump(),
+  add_config(Json(kJinja).dump(),
              R"(, "bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>")");
   EXPECT_EQ(prompt(R"({"messages": [{"role": "user", "content": "hi"}],
                        "add_generation_prompt": true})"),
@@ -48,7 +48,7 @@ TEST_F(ChatTemplateFolder, RendersMessagesWithSpecialTokens) {
 }
 
 TEST_F(ChatTemplateFolder, SpecialTokensThatAreMissingAreEmpty) {
-  add_config(Json(kTemplate).dump(), R"(, "bos_token": null)");
+  add_config(Json(kJinja).dump(), R"(, "bos_token": null)");
   EXPECT_EQ(prompt(R"({"messages": [{"role": "user", "content": "hi"}]})"), "[user]hi");
 }
 
@@ -167,7 +167,7 @@ Conversation with_template(std::string_view text) {
 }
 
 TEST(ChatTemplateInConversation, MakesThePrompt) {
-  const Conversation c = with_template(kTemplate);
+  const Conversation c = with_template(kJinja);
   PromptInput input;
   input.system_message = "be brief";
   input.messages = {{"user", "hi"}, {"assistant", "yo"}, {"user", "so?"}};
@@ -193,7 +193,7 @@ TEST(ChatTemplateInConversation, TemplateMayWalkOverToolsUnasked) {
 }
 
 TEST(ChatTemplateInConversation, SurvivesTheConfigFile) {
-  const Conversation c = with_template(kTemplate);
+  const Conversation c = with_template(kJinja);
   const Json json = c.to_json();
   EXPECT_EQ(json.as_object().back().first, "chat_template");
   const Conversation again = Conversation::from_json(json, "c").value();

@@ -10,18 +10,19 @@
 namespace mlc::formats {
 namespace {
 
-Conversation parse(std::string_view text) {
+Conversation conversation_of(std::string_view text) {
   return Conversation::from_json(parse_json(text, "test").value(), "test").value();
 }
 
-std::string parse_error(std::string_view text) {
+std::string conversation_error(std::string_view text) {
   const auto result = Conversation::from_json(parse_json(text, "test").value(), "test");
   return result.ok() ? "no error" : result.error().to_string();
 }
 
 // user and assistant without decoration: "U:...|" and "A:...|".
 Conversation simple() {
-  return parse(R"({"roles": {"user": "U", "assistant": "A"}, "seps": ["|"], "role_content_sep": ":",
+  return conversation_of(
+      R"({"roles": {"user": "U", "assistant": "A"}, "seps": ["|"], "role_content_sep": ":",
                    "role_empty_sep": ":"})");
 }
 
@@ -194,37 +195,37 @@ TEST(PromptInputFromJson, WrongKindsNameTheKey) {
 }
 
 TEST(ConversationFromJson, WrongKindsNameTheKey) {
-  EXPECT_EQ(parse_error("[]"), "error: test: is a list\n  expected an object");
-  EXPECT_EQ(parse_error(R"({"seps": [""]})"), "error: test: lacks the key \"roles\"");
-  EXPECT_EQ(parse_error(R"({"roles": {}})"), "error: test: lacks the key \"seps\"");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": ["", "", ""]})"),
+  EXPECT_EQ(conversation_error("[]"), "error: test: is a list\n  expected an object");
+  EXPECT_EQ(conversation_error(R"({"seps": [""]})"), "error: test: lacks the key \"roles\"");
+  EXPECT_EQ(conversation_error(R"({"roles": {}})"), "error: test: lacks the key \"seps\"");
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": ["", "", ""]})"),
             "error: test.seps: has 3 strings\n  expected 1 or 2");
-  EXPECT_EQ(parse_error(R"({"roles": {"user": 1}, "seps": [""]})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {"user": 1}, "seps": [""]})"),
             "error: test.roles.user: is an integer\n  expected a string");
-  EXPECT_EQ(parse_error(R"({"roles": [], "seps": [""]})"),
+  EXPECT_EQ(conversation_error(R"({"roles": [], "seps": [""]})"),
             "error: test.roles: is a list\n  expected an object role: text");
-  EXPECT_EQ(parse_error(R"({"name": 3, "roles": {}, "seps": [""]})"),
+  EXPECT_EQ(conversation_error(R"({"name": 3, "roles": {}, "seps": [""]})"),
             "error: test.name: is an integer\n  expected a string or null");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "stop_token_ids": [-1]})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "stop_token_ids": [-1]})"),
             "error: test.stop_token_ids: has the token id -1\n  expected ids from 0 to 2147483647");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "stop_token_ids": ["a"]})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "stop_token_ids": ["a"]})"),
             "error: test.stop_token_ids: is a string\n  expected a list of token ids only");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "stop_token_ids": 1})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "stop_token_ids": 1})"),
             "error: test.stop_token_ids: is an integer\n  expected a list of token ids");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": "a"})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": "a"})"),
             "error: test.seps: is a string\n  expected a list of strings");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [1]})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [1]})"),
             "error: test.seps: is an integer\n  expected a list of strings only");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "system_message": null})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "system_message": null})"),
             "error: test.system_message: is null\n  expected a string");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "use_function_calling": 1})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "use_function_calling": 1})"),
             "error: test.use_function_calling: is an integer\n  expected true or false");
-  EXPECT_EQ(parse_error(R"({"roles": {}, "seps": [""], "messages": 1})"),
+  EXPECT_EQ(conversation_error(R"({"roles": {}, "seps": [""], "messages": 1})"),
             "error: test.messages: is an integer\n  expected a list");
 }
 
 TEST(ConversationFromJson, UnknownKeysAreIgnoredAndRoleTemplatesCompleted) {
-  const Conversation c = parse(R"({"roles": {"user": "U"}, "seps": [""], "new_key": 1,
+  const Conversation c = conversation_of(R"({"roles": {"user": "U"}, "seps": [""], "new_key": 1,
                                    "role_templates": {"tool": "T", "user": "<{user_message}>"}})");
   EXPECT_EQ(c.to_json().find("role_templates")->dump(),
             R"({"user": "<{user_message}>", "assistant": "{assistant_message}", "tool": "T"})");

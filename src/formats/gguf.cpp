@@ -28,16 +28,18 @@ std::string shown(std::string_view text) {
   return text.size() <= kMaxShown ? std::string(text) : cat(text.substr(0, kMaxShown), "...");
 }
 
-struct TypeName {
+struct ValueTypeName {
   std::string_view name;
   int64_t bytes;  // the least for a string: its length
 };
-constexpr TypeName kValueTypes[] = {
+constexpr ValueTypeName kValueTypes[] = {
     {"u8", 1},   {"i8", 1},     {"u16", 2},   {"i16", 2}, {"u32", 4}, {"i32", 4}, {"f32", 4},
     {"bool", 1}, {"string", 8}, {"array", 0}, {"u64", 8}, {"i64", 8}, {"f64", 8},
 };
 
-const TypeName& type_name(GgufValueType type) { return kValueTypes[static_cast<size_t>(type)]; }
+const ValueTypeName& type_name(GgufValueType type) {
+  return kValueTypes[static_cast<size_t>(type)];
+}
 
 template <class T>
 T load(const std::byte* data) {

@@ -92,11 +92,6 @@ std::vector<float> rows_of(const Opened& opened, std::string_view name) {
 
 using Rows = std::vector<float>;
 
-#define EXPECT_HAS(text, part) EXPECT_PRED2(has_part, text, std::string(part))
-bool has_part(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST(GgufCheckpoint, ReadsWhatOtherProgramsWrote) {
   const std::string folder = source_path("tests/fixtures/gguf");
   const Json expected = read_json_file(path_join(folder, "expected.json")).value();

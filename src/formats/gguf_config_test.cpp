@@ -8,14 +8,10 @@
 
 #include "formats/gguf_test_file.h"
 #include "support/strings.h"
+#include "support/testing.h"
 
 namespace mlc::formats {
 namespace {
-
-#define EXPECT_HAS(text, part) EXPECT_PRED2(has_part, text, std::string(part))
-bool has_part(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 // 2 heads of 4, hidden 8, vocabulary 5, one layer; q without bias.
 GgufTestFile model(std::string_view architecture) {
@@ -33,7 +29,7 @@ Result<Json> config_of(const GgufTestFile& made) {
   MLC_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::parse(as_bytes(bytes), "m.gguf"));
   return gguf_config(file);
 }
-std::string error_of(const GgufTestFile& made) { return error_text(config_of(made)); }
+std::string config_error(const GgufTestFile& made) { return error_text(config_of(made)); }
 
 // A member of the config as text.
 std::string value_of(const GgufTestFile& made, std::string_view key) {
@@ -112,7 +108,7 @@ TEST(GgufConfig, EveryArchitectureHasItsModelType) {
     if (std::string_view(architecture) == "granite") made.number("logit_scale", 8);
     EXPECT_EQ(value_of(made, "model_type"), cat("\"", type, "\"")) << architecture;
   }
-  EXPECT_HAS(error_of(model("lama")), "unknown architecture lama");
+  EXPECT_HAS(config_error(model("lama")), "unknown architecture lama");
 }
 
 TEST(GgufConfig, LlamaWithAWindowIsMistralAndWithExpertsMixtral) {
@@ -162,17 +158,17 @@ TEST(GgufConfig, QwenModels) {
 TEST(GgufConfig, ExpertsMustBePossible) {
   GgufTestFile many = model("llama");
   many.size("expert_count", 4).size("expert_used_count", 5);
-  EXPECT_HAS(error_of(many), "key llama.expert_used_count: is 5\n  expected at most 4");
+  EXPECT_HAS(config_error(many), "key llama.expert_used_count: is 5\n  expected at most 4");
   GgufTestFile missing = model("llama");
   missing.size("expert_count", 4);
-  EXPECT_HAS(error_of(missing), "lacks the key llama.expert_used_count");
+  EXPECT_HAS(config_error(missing), "lacks the key llama.expert_used_count");
   GgufTestFile dense = model("qwen2");
   dense.size("expert_count", 4);
-  EXPECT_HAS(error_of(dense),
+  EXPECT_HAS(config_error(dense),
              "key qwen2.expert_count: is 4\n  expected 0 or none: no qwen2 has experts");
   GgufTestFile width = model("qwen3moe");
   width.size("expert_count", 4).size("expert_used_count", 1);
-  EXPECT_HAS(error_of(width), "lacks the key qwen3moe.expert_feed_forward_length");
+  EXPECT_HAS(config_error(width), "lacks the key qwen3moe.expert_feed_forward_length");
 }
 
 TEST(GgufConfig, GemmaModels) {
@@ -213,14 +209,14 @@ TEST(GgufConfig, LayersWithAWindowInGemma3) {
   EXPECT_EQ(value_of(period, "sliding_window_pattern"), "3");
   GgufTestFile zero = model("gemma3");
   zero.size("attention.sliding_window", 16).integer(key, 0);
-  EXPECT_HAS(error_of(zero), cat("key ", key, ": is 0\n  expected a number from 1"));
+  EXPECT_HAS(config_error(zero), cat("key ", key, ": is 0\n  expected a number from 1"));
   GgufTestFile list = model("gemma3");
   list.size("attention.sliding_window", 16).integers(key, {1}, GgufValueType::kBool);
   EXPECT_EQ(value_of(list, "layer_types"), "[\"sliding_attention\"]");
   EXPECT_EQ(value_of(list, "sliding_window_pattern"), "absent");
   GgufTestFile wrong = model("gemma3");
   wrong.size("attention.sliding_window", 16).integers(key, {1, 0}, GgufValueType::kBool);
-  EXPECT_HAS(error_of(wrong),
+  EXPECT_HAS(config_error(wrong),
              cat("key ", key, ": has 2 elements\n  expected 1, one for each layer"));
 }
 
@@ -278,8 +274,8 @@ TEST(GgufConfig, ScalesOfGraniteAndMinicpm) {
   EXPECT_EQ(value_of(granite, "attention_multiplier"), "0.015625");
   EXPECT_EQ(value_of(granite, "logits_scaling"), "8.0");
   granite.flag("granite.rope.scaling.finetuned", false);
-  EXPECT_HAS(error_of(granite), "is false: the model has no rotary embedding");
-  EXPECT_HAS(error_of(model("granite")), "lacks the key granite.logit_scale");
+  EXPECT_HAS(config_error(granite), "is false: the model has no rotary embedding");
+  EXPECT_HAS(config_error(model("granite")), "lacks the key granite.logit_scale");
   GgufTestFile usual = model("granite");
   usual.number("logit_scale", 8);
   EXPECT_EQ(value_of(usual, "attention_multiplier"), "0.5");  // 1 / sqrt(4)
@@ -294,7 +290,7 @@ TEST(GgufConfig, ScalesOfGraniteAndMinicpm) {
   EXPECT_EQ(value_of(minicpm, "dim_model_base"), "4");
   GgufTestFile zero = model("minicpm");
   zero.number("logit_scale", 0);
-  EXPECT_HAS(error_of(zero), "minicpm.logit_scale: is 0.0\n  expected embedding_length");
+  EXPECT_HAS(config_error(zero), "minicpm.logit_scale: is 0.0\n  expected embedding_length");
 }
 
 TEST(GgufConfig, BaichuanIsTheModelWithARotaryEmbedding) {
@@ -305,10 +301,10 @@ TEST(GgufConfig, BaichuanIsTheModelWithARotaryEmbedding) {
   large.size("feed_forward_length", 16).size("attention.head_count", 2);
   large.number("attention.layer_norm_rms_epsilon", 1e-6).counting("token_embd.weight", {5, 8});
   for (int i = 0; i < 40; ++i) large.counting(cat("blk.", i, ".attn_norm.weight"), {8});
-  EXPECT_HAS(error_of(large), "is 40: Baichuan 13B has ALiBi instead of a rotary embedding");
+  EXPECT_HAS(config_error(large), "is 40: Baichuan 13B has ALiBi instead of a rotary embedding");
   GgufTestFile grouped = model("baichuan");
   grouped.size("attention.head_count_kv", 1);
-  EXPECT_HAS(error_of(grouped), "is 1\n  expected 2, the head_count, as in every baichuan");
+  EXPECT_HAS(config_error(grouped), "is 1\n  expected 2, the head_count, as in every baichuan");
 }
 
 TEST(GgufConfig, HeadsAreCheckedAgainstTheHiddenSize) {
@@ -317,55 +313,56 @@ TEST(GgufConfig, HeadsAreCheckedAgainstTheHiddenSize) {
   EXPECT_EQ(value_of(wide, "head_dim"), "8");
   GgufTestFile values = model("llama");
   values.size("attention.value_length", 8);
-  EXPECT_HAS(error_of(values),
+  EXPECT_HAS(config_error(values),
              "key llama.attention.value_length: is 8\n  expected 4, the length of a key");
   GgufTestFile three("llama");
   three.size("block_count", 1).size("context_length", 1).size("embedding_length", 8);
   three.size("feed_forward_length", 1)
       .size("attention.head_count", 3)
       .counting("token_embd.weight", {5, 8});
-  EXPECT_HAS(error_of(three), "is 3\n  expected a divisor of embedding_length, 8");
+  EXPECT_HAS(config_error(three), "is 3\n  expected a divisor of embedding_length, 8");
   GgufTestFile rotated = model("llama");
   rotated.size("rope.dimension_count", 2);
-  EXPECT_HAS(error_of(rotated), "is 2\n  expected 4: such models rotate whole heads");
+  EXPECT_HAS(config_error(rotated), "is 2\n  expected 4: such models rotate whole heads");
   GgufTestFile beyond = model("gptneox");
   beyond.size("rope.dimension_count", 5);
-  EXPECT_HAS(error_of(beyond), "gptneox.rope.dimension_count: is 5\n  expected from 1 to 4");
+  EXPECT_HAS(config_error(beyond), "gptneox.rope.dimension_count: is 5\n  expected from 1 to 4");
   GgufTestFile gpt2 = model("gpt2");
   gpt2.size("attention.key_length", 8);
-  EXPECT_HAS(error_of(gpt2), "is 8\n  expected embedding_length / head_count, as in every gpt2");
+  EXPECT_HAS(config_error(gpt2),
+             "is 8\n  expected embedding_length / head_count, as in every gpt2");
   GgufTestFile grouped = model("gpt2");
   grouped.size("attention.head_count_kv", 1);
-  EXPECT_HAS(error_of(grouped), "is 1\n  expected 2, the head_count, as in every gpt2");
+  EXPECT_HAS(config_error(grouped), "is 1\n  expected 2, the head_count, as in every gpt2");
 }
 
 TEST(GgufConfig, TheVocabularyIsThatOfTheEmbedding) {
   GgufTestFile stated = model("llama");
   stated.size("vocab_size", 6);
-  EXPECT_HAS(error_of(stated),
+  EXPECT_HAS(config_error(stated),
              "key llama.vocab_size: is 6\n  expected 5, the rows of token_embd.weight");
   GgufTestFile tokens = model("llama");
   tokens.texts("tokenizer.ggml.tokens", {"a", "b", "c", "d", "e", "f"});
-  EXPECT_HAS(error_of(tokens),
+  EXPECT_HAS(config_error(tokens),
              "tokenizer.ggml.tokens: has 6 tokens\n  expected at most 5, the rows");
   GgufTestFile none("llama");
   none.size("block_count", 1).size("context_length", 1).size("embedding_length", 8);
   none.size("feed_forward_length", 1)
       .size("attention.head_count", 2)
       .counting("output_norm.weight", {8});
-  EXPECT_HAS(error_of(none), "has no tensor token_embd.weight of two dimensions");
+  EXPECT_HAS(config_error(none), "has no tensor token_embd.weight of two dimensions");
 }
 
 TEST(GgufConfig, MissingKeysAreNamed) {
   GgufTestFile made("llama");
   made.size("block_count", 1).size("attention.head_count", 2).counting("token_embd.weight", {5, 8});
-  EXPECT_HAS(error_of(made), "m.gguf: lacks the key llama.embedding_length");
+  EXPECT_HAS(config_error(made), "m.gguf: lacks the key llama.embedding_length");
   made.size("embedding_length", 8);
-  EXPECT_HAS(error_of(made), "lacks the key llama.context_length");
+  EXPECT_HAS(config_error(made), "lacks the key llama.context_length");
   made.size("context_length", 8);
-  EXPECT_HAS(error_of(made), "lacks the key llama.feed_forward_length");
+  EXPECT_HAS(config_error(made), "lacks the key llama.feed_forward_length");
   made.integers("llama.feed_forward_length", {16, 16});
-  EXPECT_HAS(error_of(made), "lacks the key llama.attention.layer_norm_rms_epsilon");
+  EXPECT_HAS(config_error(made), "lacks the key llama.attention.layer_norm_rms_epsilon");
 }
 
 // -------------------------------------------------------------------------------------------
@@ -406,10 +403,10 @@ TEST(GgufRope, YarnScaling) {
   GgufTestFile extrapolated = model("qwen2");
   extrapolated.text("qwen2.rope.scaling.type", "yarn").number("rope.scaling.factor", 4);
   extrapolated.number("rope.scaling.yarn_ext_factor", 0.5);
-  EXPECT_HAS(error_of(extrapolated), "yarn_ext_factor: is 0.5\n  expected 1, which is all");
+  EXPECT_HAS(config_error(extrapolated), "yarn_ext_factor: is 0.5\n  expected 1, which is all");
   GgufTestFile bare = model("qwen2");
   bare.text("qwen2.rope.scaling.type", "yarn");
-  EXPECT_HAS(error_of(bare), "is yarn without rope.scaling.factor\n  expected both");
+  EXPECT_HAS(config_error(bare), "is yarn without rope.scaling.factor\n  expected both");
 }
 
 TEST(GgufRope, LongropeScaling) {
@@ -430,37 +427,39 @@ TEST(GgufRope, LongropeScaling) {
             scaling + R"(, "attention_factor": 1.5})");
   GgufTestFile typed = made;
   typed.text("phi3.rope.scaling.type", "yarn");
-  EXPECT_HAS(error_of(typed), "is yarn and the file has factors for longrope\n  expected longrope");
+  EXPECT_HAS(config_error(typed),
+             "is yarn and the file has factors for longrope\n  expected longrope");
 }
 
 TEST(GgufRope, ImpossibleScalingsAreRefused) {
   GgufTestFile unknown = model("llama");
   unknown.text("llama.rope.scaling.type", "yarm");
-  EXPECT_HAS(error_of(unknown),
+  EXPECT_HAS(config_error(unknown),
              "key llama.rope.scaling.type: unknown type yarm\n  expected one of "
              "none, linear, yarn, longrope\n  did you mean yarn?");
   GgufTestFile negative = model("llama");
-  EXPECT_HAS(error_of(negative.number("rope.scaling.factor", -2)),
+  EXPECT_HAS(config_error(negative.number("rope.scaling.factor", -2)),
              "is -2.0\n  expected a number above 0");
   GgufTestFile theta = model("llama");
-  EXPECT_HAS(error_of(theta.number("rope.freq_base", 0)),
+  EXPECT_HAS(config_error(theta.number("rope.freq_base", 0)),
              "key llama.rope.freq_base: is 0.0\n  expected a number above 0");
   GgufTestFile factor = model("llama");
-  EXPECT_HAS(error_of(factor.number("rope.scaling.attn_factor", 1.2)),
+  EXPECT_HAS(config_error(factor.number("rope.scaling.attn_factor", 1.2)),
              "attn_factor: is 1.2\n  expected 1 where the scaling is not longrope");
   GgufTestFile half = model("phi3");
   half.tensor("rope_factors_long.weight", {2}, {1, 2});
-  EXPECT_HAS(error_of(half), "lacks the tensor rope_factors_short.weight\n  expected both sets");
+  EXPECT_HAS(config_error(half),
+             "lacks the tensor rope_factors_short.weight\n  expected both sets");
   GgufTestFile count = model("llama");
   EXPECT_HAS(
-      error_of(count.tensor("rope_freqs.weight", {3}, {1, 1, 1})),
+      config_error(count.tensor("rope_freqs.weight", {3}, {1, 1, 1})),
       "tensor rope_freqs.weight: has 3 elements of the type F32\n  expected 2 of the type F32");
   GgufTestFile zero = model("llama");
-  EXPECT_HAS(error_of(zero.tensor("rope_freqs.weight", {2}, {1, 0})),
+  EXPECT_HAS(config_error(zero.tensor("rope_freqs.weight", {2}, {1, 0})),
              "has the factor 0.0\n  expected finite factors above 0");
   GgufTestFile both = model("llama");
   both.number("rope.scaling.factor", 2).tensor("rope_freqs.weight", {2}, {1, 4});
-  EXPECT_HAS(error_of(both),
+  EXPECT_HAS(config_error(both),
              "tensor rope_freqs.weight: scales the rotary embedding, and so does "
              "llama.rope.scaling.type");
 }

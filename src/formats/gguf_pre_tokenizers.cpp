@@ -10,7 +10,7 @@
 namespace mlc::formats {
 namespace {
 
-using Kind = GgufPreTokenizer::StepKind;
+using StepKind = GgufPreTokenizer::StepKind;
 using Step = GgufPreTokenizer::Step;
 
 constexpr std::string_view kContractions = R"((?i:'s|'t|'re|'ve|'m|'ll|'d))";
@@ -37,14 +37,14 @@ constexpr char kCasedLetters[] =
 // CJK ideographs, what lies below them from U+0800 on, and Hangul.
 constexpr char kDeepseekScripts[] = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
 
-Step split(std::string expression) { return {Kind::kSplit, std::move(expression)}; }
-const Step kGpt2Step = {Kind::kGpt2};
-const Step kDigitsStep = {Kind::kDigits};
+Step split_step(std::string expression) { return {StepKind::kSplit, std::move(expression)}; }
+const Step kGpt2Step = {StepKind::kGpt2};
+const Step kDigitsStep = {StepKind::kDigits};
 
 // Words as GPT-4 takes them (cl100k), with `digits` for numbers.
 Step words(std::string_view digits) {
-  return split(cat(kContractions, R"(|[^\r\n\p{L}\p{N}]?\p{L}+|)", digits,
-                   R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"));
+  return split_step(cat(kContractions, R"(|[^\r\n\p{L}\p{N}]?\p{L}+|)", digits,
+                        R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"));
 }
 
 // Words as GPT-4o takes them (o200k): they begin where capitals begin.
@@ -52,8 +52,9 @@ Step cased_words(std::string_view ending, std::string_view digits) {
   constexpr std::string_view upper = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])";
   constexpr std::string_view lower = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])";
   constexpr std::string_view start = R"([^\r\n\p{L}\p{N}]?)";
-  return split(cat(start, upper, "*", lower, "+", ending, "|", start, upper, "+", lower, "*",
-                   ending, "|", digits, R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"));
+  return split_step(cat(start, upper, "*", lower, "+", ending, "|", start, upper, "+", lower, "*",
+                        ending, "|", digits,
+                        R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"));
 }
 
 // Runs of blanks of Jais 2 are cut to powers of two.
@@ -64,12 +65,12 @@ Step jais2_words() {
   for (int blanks = 512; blanks >= 4; blanks /= 2) {
     expression += cat(R"(\s{)", blanks, R"(}(?!\S)|)");
   }
-  return split(expression + R"(\s{1,2}(?!\S)|\s)");
+  return split_step(expression + R"(\s{1,2}(?!\S)|\s)");
 }
 
 std::vector<GgufPreTokenizer> make_pre_tokenizers() {
-  const Step bloom = split(" ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+");
-  const Step deepseek_scripts = split(kDeepseekScripts);
+  const Step bloom = split_step(" ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+");
+  const Step deepseek_scripts = split_step(kDeepseekScripts);
   return {
       {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0",
                  "lfm2"},
@@ -83,7 +84,7 @@ std::vector<GgufPreTokenizer> make_pre_tokenizers() {
        .nfc = true},
       {.names = {"hunyuan", "solar-open", "grok-2"}, .steps = {words(kOneDigit)}},
       {.names = {"qwen35"},
-       .steps = {split(
+       .steps = {split_step(
            cat(kContractions,
                R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*)",
                R"(|\s*[\r\n]+|\s+(?!\S)|\s+)"))},
@@ -103,33 +104,36 @@ std::vector<GgufPreTokenizer> make_pre_tokenizers() {
        .ignore_merges = true,
        .adds_bos = true},
       {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm"},
-       .steps = {split(std::string(kThreeDigits)),
-                 split("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
-                 split(R"re([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|)re"
-                       R"re([^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|)re"
-                       R"re(\s*[\r\n]+|\s+(?!\S)|\s+)re")}},
+       .steps = {split_step(std::string(kThreeDigits)),
+                 split_step("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
+                 split_step(R"re([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|)re"
+                            R"re([^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|)re"
+                            R"re(\s*[\r\n]+|\s+(?!\S)|\s+)re")}},
       {.names = {"deepseek-coder"},
-       .steps = {split(R"([\r\n])"), split(R"(\s?\p{L}+)"), split(R"(\s?\p{P}+)"), deepseek_scripts,
-                 kDigitsStep}},
+       .steps = {split_step(R"([\r\n])"), split_step(R"(\s?\p{L}+)"), split_step(R"(\s?\p{P}+)"),
+                 deepseek_scripts, kDigitsStep}},
       {.names = {"deepseek-llm"},
-       .steps = {split(R"([\r\n])"), split(cat(R"(\s?[)", kCasedLetters, "]+")),
-                 split("\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"),
-                 split(R"(\s+$)"), deepseek_scripts, kDigitsStep}},
+       .steps = {split_step(R"([\r\n])"), split_step(cat(R"(\s?[)", kCasedLetters, "]+")),
+                 split_step("\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+"),
+                 split_step(R"(\s+$)"), deepseek_scripts, kDigitsStep}},
       {.names = {"falcon"},
-       .steps = {{Kind::kPunctuation}, kGpt2Step, {Kind::kDigitGroups}, split("[0-9][0-9][0-9]")}},
+       .steps = {{StepKind::kPunctuation},
+                 kGpt2Step,
+                 {StepKind::kDigitGroups},
+                 split_step("[0-9][0-9][0-9]")}},
       {.names = {"bloom", "poro-chat", "gpt3-finnish"}, .steps = {bloom}},
       {.names = {"viking"}, .steps = {bloom, kDigitsStep}},
       {.names = {"jais-2"}, .steps = {jais2_words()}},
       {.names = {"bailingmoe", "bailingmoe2"},
-       .steps = {split(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}|)"
-                       R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)")}},
+       .steps = {split_step(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}|)"
+                            R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)")}},
       {.names = {"seed-coder"},
-       .steps = {split(cat(kContractions, R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)",
-                           R"( ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"))}},
+       .steps = {split_step(cat(kContractions, R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)",
+                                R"( ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)"))}},
       // Files from before the key: the original is not known.
       {.names = {"default"},
-       .steps = {split(R"([\p{P}\$\+<=>\^~\|]+)"), split(std::string(kGpt2Words)),
-                 split(R"(\p{N}+)"), split("[0-9][0-9][0-9]")}},
+       .steps = {split_step(R"([\p{P}\$\+<=>\^~\|]+)"), split_step(std::string(kGpt2Words)),
+                 split_step(R"(\p{N}+)"), split_step("[0-9][0-9][0-9]")}},
   };
 }
 
@@ -147,18 +151,18 @@ Json byte_level(bool use_regex) {
 
 Json step_json(const Step& step) {
   switch (step.kind) {
-    case Kind::kSplit:
+    case StepKind::kSplit:
       return Json::Object{{"type", "Split"},
                           {"pattern", Json::Object{{"Regex", step.expression}}},
                           {"behavior", "Isolated"},
                           {"invert", false}};
-    case Kind::kDigits:
+    case StepKind::kDigits:
       return Json::Object{{"type", "Digits"}, {"individual_digits", true}};
-    case Kind::kDigitGroups:
+    case StepKind::kDigitGroups:
       return Json::Object{{"type", "Digits"}, {"individual_digits", false}};
-    case Kind::kPunctuation:
+    case StepKind::kPunctuation:
       return Json::Object{{"type", "Punctuation"}, {"behavior", "Contiguous"}};
-    case Kind::kGpt2:
+    case StepKind::kGpt2:
       return byte_level(true);
   }
   return {};

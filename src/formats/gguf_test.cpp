@@ -11,15 +11,10 @@
 namespace mlc::formats {
 namespace {
 
-std::string error_of(const std::string& bytes) {
+std::string parse_error(const std::string& bytes) {
   return error_text(GgufFile::parse(as_bytes(bytes), "m.gguf"));
 }
-std::string error_of(const GgufTestFile& file) { return error_of(file.bytes()); }
-
-#define EXPECT_HAS(text, part) EXPECT_PRED2(has_part, text, std::string(part))
-bool has_part(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+std::string parse_error(const GgufTestFile& file) { return parse_error(file.bytes()); }
 
 TEST(Gguf, ReadsKeysAndTensors) {
   GgufTestFile made;
@@ -150,16 +145,16 @@ TEST(Gguf, DimensionsOfOneAtTheEndMeanNothing) {
 }
 
 TEST(Gguf, FilesOfOtherFormatsAreRefused) {
-  EXPECT_EQ(error_of("GGML1234"),
+  EXPECT_EQ(parse_error("GGML1234"),
             "error: m.gguf: not a GGUF file: it begins with \"GGML\"\n"
             "  expected the letters GGUF\n  is this the right file? if so it is damaged");
-  EXPECT_EQ(error_of(std::string("G\xff", 2)),
+  EXPECT_EQ(parse_error(std::string("G\xff", 2)),
             "error: m.gguf: not a GGUF file: it begins with \"G\\xff\"\n"
             "  expected the letters GGUF\n  is this the right file? if so it is damaged");
   for (const auto& [magic, name] : {std::pair("tjgg", "ggjt"), std::pair("lmgg", "ggml"),
                                     std::pair("algg", "ggla"), std::pair("ggmf", "ggmf")}) {
     EXPECT_EQ(
-        error_of(cat(magic, "1234")),
+        parse_error(cat(magic, "1234")),
         cat("error: m.gguf: not a GGUF file but a ", name, " file, a format older than GGUF\n",
             "  expected a GGUF file of version 2 or 3\n  convert the model again"));
   }
@@ -168,16 +163,17 @@ TEST(Gguf, FilesOfOtherFormatsAreRefused) {
 TEST(Gguf, OtherVersionsAreRefused) {
   GgufTestFile made;
   made.version = 1;
-  EXPECT_EQ(error_of(made),
+  EXPECT_EQ(parse_error(made),
             "error: m.gguf: GGUF version 1 is not supported\n  expected version 2 or 3\n"
             "  convert the model again");
   made.version = 0x03000000;
-  EXPECT_EQ(error_of(made),
+  EXPECT_EQ(parse_error(made),
             "error: m.gguf: is a big-endian file\n  expected a little-endian one\n"
             "  convert the model again, without --bigendian");
   for (const uint32_t version : {0u, 4u, 9u}) {
     made.version = version;
-    EXPECT_HAS(error_of(made), cat("unknown version ", version, " of GGUF\n  expected version 2"));
+    EXPECT_HAS(parse_error(made),
+               cat("unknown version ", version, " of GGUF\n  expected version 2"));
   }
 }
 
@@ -185,26 +181,26 @@ TEST(Gguf, FilesThatAreCutOffAreRefusedWhereverTheyEnd) {
   GgufTestFile made;
   made.integer("a", 1).texts("b", {"c", "d"}).tensor("t", {2, 2}, {1, 2, 3, 4});
   const std::string whole = made.bytes();
-  ASSERT_EQ(error_of(whole), "no error");
+  ASSERT_EQ(parse_error(whole), "no error");
   for (size_t size = 0; size < whole.size(); ++size) {
-    const std::string error = error_of(whole.substr(0, size));
+    const std::string error = parse_error(whole.substr(0, size));
     EXPECT_TRUE(has_part(error, "cut off") || has_part(error, "the file can hold") ||
                 has_part(error, "longer than the file") || has_part(error, "not a GGUF file") ||
                 has_part(error, "past the end"))
         << size << ": " << error;
   }
-  EXPECT_EQ(error_of(whole.substr(0, 14)),
+  EXPECT_EQ(parse_error(whole.substr(0, 14)),
             "error: m.gguf: is cut off in the header\n"
             "  the file is cut off or damaged: download it again");
-  EXPECT_HAS(error_of(whole.substr(0, whole.size() - 1)),
+  EXPECT_HAS(parse_error(whole.substr(0, whole.size() - 1)),
              "tensor t: tensor data cut off: 15 of 16 bytes are there");
 }
 
 TEST(Gguf, CountsLargerThanTheFileAreRefused) {
   const GgufTestFile made;
-  EXPECT_HAS(error_of(made.header(0, 1ull << 62) + std::string(45, 'x')),
+  EXPECT_HAS(parse_error(made.header(0, 1ull << 62) + std::string(45, 'x')),
              "key count larger than the file can hold: 4611686018427387904 keys in 45 bytes");
-  EXPECT_HAS(error_of(made.header(2, 0) + std::string(47, 'x')),
+  EXPECT_HAS(parse_error(made.header(2, 0) + std::string(47, 'x')),
              "tensor count larger than the file can hold: 2 tensors in 47 bytes");
 }
 
@@ -230,100 +226,102 @@ std::string u64_bytes(uint64_t value) {
 }
 
 TEST(Gguf, BrokenKeysAreRefusedByName) {
-  EXPECT_HAS(error_of(with_key(u64_bytes(1ull << 63) + "general")),
+  EXPECT_HAS(parse_error(with_key(u64_bytes(1ull << 63) + "general")),
              "key 0: string longer than the file: 9223372036854775808 bytes, of which 7 are there");
-  EXPECT_HAS(error_of(with_key(text_bytes("") + u32_bytes(4) + u32_bytes(1))), "key 0: empty key");
-  EXPECT_HAS(error_of(with_key(text_bytes("x") + u32_bytes(77) + u64_bytes(0))),
+  EXPECT_HAS(parse_error(with_key(text_bytes("") + u32_bytes(4) + u32_bytes(1))),
+             "key 0: empty key");
+  EXPECT_HAS(parse_error(with_key(text_bytes("x") + u32_bytes(77) + u64_bytes(0))),
              "key x: unknown value type 77\n  expected a number from 0 to 12");
   EXPECT_HAS(
-      error_of(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(6) + u64_bytes(1ull << 61))),
+      parse_error(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(6) + u64_bytes(1ull << 61))),
       "key x: array longer than the file: 2305843009213693952 elements in 0 bytes");
-  EXPECT_HAS(error_of(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(8) + u64_bytes(1) +
-                               u64_bytes(9) + "short")),
+  EXPECT_HAS(parse_error(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(8) + u64_bytes(1) +
+                                  u64_bytes(9) + "short")),
              "key x: string longer than the file: 9 bytes, of which 5 are there");
-  EXPECT_HAS(error_of(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(9) + u64_bytes(1))),
+  EXPECT_HAS(parse_error(with_key(text_bytes("x") + u32_bytes(9) + u32_bytes(9) + u64_bytes(1))),
              "key x: arrays nested too deep: an array of arrays\n  expected an array of numbers");
-  EXPECT_HAS(error_of(with_key(text_bytes("x") + u32_bytes(10) + u32_bytes(1))),
+  EXPECT_HAS(parse_error(with_key(text_bytes("x") + u32_bytes(10) + u32_bytes(1))),
              "key x: is cut off in the metadata");
-  EXPECT_HAS(error_of(GgufTestFile().integer("a", 1).integer("a", 1)), "key a: duplicate key");
-  EXPECT_HAS(error_of(with_key(text_bytes(std::string(500, 'k')) + u32_bytes(77))),
+  EXPECT_HAS(parse_error(GgufTestFile().integer("a", 1).integer("a", 1)), "key a: duplicate key");
+  EXPECT_HAS(parse_error(with_key(text_bytes(std::string(500, 'k')) + u32_bytes(77))),
              cat("key ", std::string(80, 'k'), "...: unknown value type"));
 }
 
 TEST(Gguf, AlignmentMustBeAPowerOfTwo) {
   for (const int64_t alignment : {0, 24, -8}) {
     EXPECT_HAS(
-        error_of(GgufTestFile().integer("general.alignment", alignment, GgufValueType::kI32)),
+        parse_error(GgufTestFile().integer("general.alignment", alignment, GgufValueType::kI32)),
         cat("key general.alignment: alignment not a power of two: ", alignment));
   }
 }
 
 TEST(Gguf, BrokenTensorsAreRefusedByName) {
   const std::string damaged = "\n  the file is cut off or damaged: download it again";
-  EXPECT_EQ(error_of(GgufTestFile().tensor("a", {1}, {1}).tensor("a", {1}, {1})),
+  EXPECT_EQ(parse_error(GgufTestFile().tensor("a", {1}, {1}).tensor("a", {1}, {1})),
             "error: m.gguf: tensor a: duplicate tensor" + damaged);
-  EXPECT_EQ(error_of(GgufTestFile().typed_tensor("a", {1, 1, 1, 1, 1}, 0, "1234")),
+  EXPECT_EQ(parse_error(GgufTestFile().typed_tensor("a", {1, 1, 1, 1, 1}, 0, "1234")),
             "error: m.gguf: tensor a: has 5 dimensions\n  expected at most 4" + damaged);
-  EXPECT_EQ(error_of(GgufTestFile().typed_tensor("a", {4, 1ll << 31, 1ll << 32}, 0, "")),
+  EXPECT_EQ(parse_error(GgufTestFile().typed_tensor("a", {4, 1ll << 31, 1ll << 32}, 0, "")),
             "error: m.gguf: tensor a: element count overflows 63 bits" + damaged);
-  EXPECT_HAS(error_of(GgufTestFile().typed_tensor("a", {1ll << 62, 2}, 0, "")),
+  EXPECT_HAS(parse_error(GgufTestFile().typed_tensor("a", {1ll << 62, 2}, 0, "")),
              "element count overflows 63 bits");
-  EXPECT_HAS(error_of(GgufTestFile().typed_tensor("a", {1ll << 62, 0, 4}, 0, "")),
+  EXPECT_HAS(parse_error(GgufTestFile().typed_tensor("a", {1ll << 62, 0, 4}, 0, "")),
              "element count overflows 63 bits");
-  EXPECT_HAS(error_of(GgufTestFile().typed_tensor("a", {-1}, 0, "")), "element count overflows");
-  EXPECT_HAS(error_of(GgufTestFile().typed_tensor("a", {1ll << 62}, 0, "")),
+  EXPECT_HAS(parse_error(GgufTestFile().typed_tensor("a", {-1}, 0, "")), "element count overflows");
+  EXPECT_HAS(parse_error(GgufTestFile().typed_tensor("a", {1ll << 62}, 0, "")),
              "element count overflows: more than 2^64 bytes");
-  EXPECT_HAS(error_of(GgufTestFile().typed_tensor("a", {32}, 99, "")),
+  EXPECT_HAS(parse_error(GgufTestFile().typed_tensor("a", {32}, 99, "")),
              "tensor a: unknown tensor type 99\n  expected one of F32, F16, Q4_0");
-  EXPECT_EQ(error_of(GgufTestFile().typed_tensor("a", {4, 40}, 2, std::string(256, 'x'))),
+  EXPECT_EQ(parse_error(GgufTestFile().typed_tensor("a", {4, 40}, 2, std::string(256, 'x'))),
             "error: m.gguf: tensor a: has rows of 40 elements: 40 is not a multiple of 32\n"
             "  expected whole blocks of Q4_0" +
                 damaged);
   EXPECT_EQ(
-      error_of(GgufTestFile().placed_tensor("a", {2}, 0, 4, "12345678")),
+      parse_error(GgufTestFile().placed_tensor("a", {2}, 0, 4, "12345678")),
       "error: m.gguf: tensor a: offset not aligned: 4\n  expected a multiple of 32" + damaged);
-  EXPECT_EQ(error_of(GgufTestFile().placed_tensor("a", {2}, 0, 1ull << 40, "12345678")),
+  EXPECT_EQ(parse_error(GgufTestFile().placed_tensor("a", {2}, 0, 1ull << 40, "12345678")),
             "error: m.gguf: tensor a: tensor past the end: it begins at byte 1099511627776\n"
             "  expected a place within the 8 bytes of data" +
                 damaged);
-  EXPECT_EQ(error_of(GgufTestFile().placed_tensor("a", {8}, 0, ~0ull - 31, std::string(64, 'x'))),
-            "error: m.gguf: tensor a: offset overflows: 18446744073709551584 + 32" + damaged);
-  EXPECT_EQ(error_of(GgufTestFile()
-                         .placed_tensor("a", {16}, 0, 32, "")
-                         .placed_tensor("b", {16}, 0, 0, std::string(128, 'x'))),
+  EXPECT_EQ(
+      parse_error(GgufTestFile().placed_tensor("a", {8}, 0, ~0ull - 31, std::string(64, 'x'))),
+      "error: m.gguf: tensor a: offset overflows: 18446744073709551584 + 32" + damaged);
+  EXPECT_EQ(parse_error(GgufTestFile()
+                            .placed_tensor("a", {16}, 0, 32, "")
+                            .placed_tensor("b", {16}, 0, 0, std::string(128, 'x'))),
             "error: m.gguf: tensor a: tensors overlap: its data begins within that of b" + damaged);
-  EXPECT_EQ(error_of(GgufTestFile().typed_tensor("a", {8}, 0, "12345678")),
+  EXPECT_EQ(parse_error(GgufTestFile().typed_tensor("a", {8}, 0, "12345678")),
             "error: m.gguf: tensor a: tensor data cut off: 8 of 32 bytes are there" + damaged);
 }
 
 TEST(Gguf, TensorsMayStandInAnyOrderAndHaveGaps) {
-  EXPECT_EQ(error_of(GgufTestFile()
-                         .placed_tensor("a", {2}, 0, 128, "")
-                         .placed_tensor("b", {2}, 0, 0, std::string(136, 'x'))),
+  EXPECT_EQ(parse_error(GgufTestFile()
+                            .placed_tensor("a", {2}, 0, 128, "")
+                            .placed_tensor("b", {2}, 0, 0, std::string(136, 'x'))),
             "no error");
-  EXPECT_EQ(error_of(GgufTestFile().tensor("empty", {0, 4}, {})), "no error");
+  EXPECT_EQ(parse_error(GgufTestFile().tensor("empty", {0, 4}, {})), "no error");
 }
 
 TEST(Gguf, FilesWithoutAModelAreRefused) {
-  EXPECT_EQ(error_of(GgufTestFile("").text("general.name", "x")),
+  EXPECT_EQ(parse_error(GgufTestFile("").text("general.name", "x")),
             "error: m.gguf: general.architecture missing\n"
             "  expected the name of an architecture\n  is this the file of a model?");
-  EXPECT_EQ(error_of(GgufTestFile().text("general.type", "model")), "no error");
+  EXPECT_EQ(parse_error(GgufTestFile().text("general.type", "model")), "no error");
   for (const std::string type : {"adapter", "mmproj", "imatrix"}) {
-    EXPECT_EQ(error_of(GgufTestFile().text("general.type", type)),
+    EXPECT_EQ(parse_error(GgufTestFile().text("general.type", type)),
               cat("error: m.gguf: holds no model: its general.type is ", type,
                   "\n  expected model\n  name the file of the model itself"));
   }
-  EXPECT_HAS(error_of(GgufTestFile("").integer("general.architecture", 1)),
+  EXPECT_HAS(parse_error(GgufTestFile("").integer("general.architecture", 1)),
              "key general.architecture: is a u32\n  expected a string");
 }
 
 TEST(Gguf, OldBlockLayoutsAreRefused) {
   GgufTestFile plain;
   plain.integer("general.quantization_version", 1).tensor("a", {1}, {1});
-  EXPECT_EQ(error_of(plain), "no error");
+  EXPECT_EQ(parse_error(plain), "no error");
   plain.typed_tensor("q", {32}, 2, std::string(18, 'x'));
-  EXPECT_EQ(error_of(plain),
+  EXPECT_EQ(parse_error(plain),
             "error: m.gguf: key general.quantization_version: is 1 and q is quantized\n"
             "  expected 2\n  quantize the model again");
 }
@@ -425,7 +423,7 @@ TEST_F(GgufSplit, PartsMustBelongTogether) {
 }
 
 TEST_F(GgufSplit, PartsInMemoryAreRefused) {
-  EXPECT_EQ(error_of(part(0, 3, "a")),
+  EXPECT_EQ(parse_error(part(0, 3, "a")),
             "error: m.gguf: is one of the 3 parts of a split model\n  expected a whole model\n"
             "  open it by the path of a part");
 }

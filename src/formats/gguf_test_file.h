@@ -172,12 +172,4 @@ class GgufTestFile {
   uint64_t tensors_ = 0;
 };
 
-inline Bytes as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-// The error of something, or "no error".
-template <class T>
-std::string error_text(const Result<T>& result) {
-  return result.ok() ? "no error" : result.error().to_string();
-}
-
 }  // namespace mlc::formats

@@ -21,16 +21,16 @@ constexpr size_t kMaxMergedBytes = 512;
 
 std::string token_key(std::string_view name) { return cat("tokenizer.ggml.", name); }
 
-enum class Kind {
+enum class TokenizerKind {
   kSentencePiece,  // "llama": BPE by scores
   kByteLevel,      // "gpt2": BPE by merges over the byte alphabet
   kGemma4,         // BPE by merges over UTF-8
 };
 
-std::optional<Kind> parse_kind(std::string_view model) {
-  if (model == "llama") return Kind::kSentencePiece;
-  if (model == "gpt2") return Kind::kByteLevel;
-  if (model == "gemma4") return Kind::kGemma4;
+std::optional<TokenizerKind> parse_kind(std::string_view model) {
+  if (model == "llama") return TokenizerKind::kSentencePiece;
+  if (model == "gpt2") return TokenizerKind::kByteLevel;
+  if (model == "gemma4") return TokenizerKind::kGemma4;
   return {};
 }
 
@@ -69,14 +69,14 @@ class TokenizerBuilder {
                         "", "take the tokenizer's files from the folder of the original model");
     }
     MLC_RETURN_IF_ERROR(read_ready_tokenizer(*model));
-    const std::optional<Kind> kind = parse_kind(*model);
+    const std::optional<TokenizerKind> kind = parse_kind(*model);
     if (!kind.has_value() && ready_tokenizer_.empty()) {
       Error error = unknown_name_error(ErrorKind::kUser, file_.key_where(token_key("model")),
                                        "kind of tokenizer", *model, {"llama", "gpt2", "gemma4"});
       error.remedy = kBesideRemedy;
       return error;
     }
-    kind_ = kind.value_or(Kind::kByteLevel);
+    kind_ = kind.value_or(TokenizerKind::kByteLevel);
     MLC_RETURN_IF_ERROR(read_tokens());
     MLC_RETURN_IF_ERROR(read_special());
     std::vector<NamedText> files;
@@ -85,7 +85,7 @@ class TokenizerBuilder {
     } else {
       MLC_RETURN_IF_ERROR(read_words_and_merges());
       files.push_back({"tokenizer.json", tokenizer_json().dump(-1, false)});
-      if (kind_ == Kind::kByteLevel) {
+      if (kind_ == TokenizerKind::kByteLevel) {
         files.push_back({"vocab.json", vocabulary().dump(-1, false)});
         files.push_back({"merges.txt", merges_text()});
       }
@@ -135,7 +135,7 @@ class TokenizerBuilder {
       Token token{.text = std::string((*texts)[i])};
       if (types.has_value()) token.type = (*types)[i];
       token.is_padding = token.type == kUnused && is_padding_text(token.text);
-      if (token.type == kUserDefined && kind_ != Kind::kByteLevel) {
+      if (token.type == kUserDefined && kind_ != TokenizerKind::kByteLevel) {
         // Writers put blanks in the place of the sign for them. Where that text is a token too, the
         // blanks are the original.
         std::string original = replace_all(token.text, " ", kBlank);
@@ -193,13 +193,13 @@ class TokenizerBuilder {
                          file_.find_bool(token_key("add_space_prefix")));
     add_bos_ = add_bos;
     add_eos_ = add_eos.value_or(false);
-    adds_prefix_ = prefix.value_or(kind_ == Kind::kSentencePiece);
+    adds_prefix_ = prefix.value_or(kind_ == TokenizerKind::kSentencePiece);
     return {};
   }
 
   Result<void> read_words_and_merges() {
-    if (kind_ == Kind::kSentencePiece) return merge_by_scores();
-    if (kind_ == Kind::kByteLevel) MLC_RETURN_IF_ERROR(choose_pre_tokenizer());
+    if (kind_ == TokenizerKind::kSentencePiece) return merge_by_scores();
+    if (kind_ == TokenizerKind::kByteLevel) MLC_RETURN_IF_ERROR(choose_pre_tokenizer());
     return read_merges();
   }
 
@@ -344,7 +344,7 @@ class TokenizerBuilder {
   }
 
   bool is_special(const Token& token) const {
-    return token.type == kControl || (token.type == kUnknown && kind_ != Kind::kByteLevel);
+    return token.type == kControl || (token.type == kUnknown && kind_ != TokenizerKind::kByteLevel);
   }
 
   Json added_tokens() const {
@@ -368,14 +368,15 @@ class TokenizerBuilder {
   }
 
   bool adds_bos() const {
-    const bool usual =
-        kind_ == Kind::kByteLevel ? pre_tokenizer_ != nullptr && pre_tokenizer_->adds_bos : true;
+    const bool usual = kind_ == TokenizerKind::kByteLevel
+                           ? pre_tokenizer_ != nullptr && pre_tokenizer_->adds_bos
+                           : true;
     return add_bos_.value_or(usual) && bos_.has_value();
   }
   bool adds_eos() const { return add_eos_ && eos_.has_value(); }
 
   Json normalizer() const {
-    if (kind_ == Kind::kByteLevel) return pre_tokenizer_->normalizer_json();
+    if (kind_ == TokenizerKind::kByteLevel) return pre_tokenizer_->normalizer_json();
     const Json replace = Json::Object{
         {"type", "Replace"}, {"pattern", Json::Object{{"String", " "}}}, {"content", kBlank}};
     if (!adds_prefix_) return replace;
@@ -385,11 +386,11 @@ class TokenizerBuilder {
 
   Json pre_tokenizer() const {
     switch (kind_) {
-      case Kind::kSentencePiece:
+      case TokenizerKind::kSentencePiece:
         return {};
-      case Kind::kByteLevel:
+      case TokenizerKind::kByteLevel:
         return pre_tokenizer_->pre_tokenizer_json();
-      case Kind::kGemma4:  // merges do not cross the ends of lines
+      case TokenizerKind::kGemma4:  // merges do not cross the ends of lines
         return Json::Object{{"type", "Split"},
                             {"pattern", Json::Object{{"Regex", "\\n+"}}},
                             {"behavior", "Isolated"},
@@ -429,7 +430,7 @@ class TokenizerBuilder {
   }
 
   Json decoder() const {
-    if (kind_ == Kind::kByteLevel) {
+    if (kind_ == TokenizerKind::kByteLevel) {
       return Json::Object{{"type", "ByteLevel"},
                           {"add_prefix_space", true},
                           {"trim_offsets", true},
@@ -448,7 +449,7 @@ class TokenizerBuilder {
   }
 
   Json tokenizer_json() const {
-    const bool falls_back = kind_ != Kind::kByteLevel;
+    const bool falls_back = kind_ != TokenizerKind::kByteLevel;
     Json::Array merges;
     merges.reserve(merges_.size());
     for (const auto& [left, right] : merges_) {
@@ -479,7 +480,7 @@ class TokenizerBuilder {
 
   // That class adds a token of its own if the vocabulary lacks it.
   std::string_view tokenizer_class() const {
-    if (kind_ == Kind::kSentencePiece) return "LlamaTokenizer";
+    if (kind_ == TokenizerKind::kSentencePiece) return "LlamaTokenizer";
     const bool is_gpt2 = pre_tokenizer_ != nullptr && pre_tokenizer_->has_gpt2_words() &&
                          !pre_tokenizer_->nfc && has_token("<|endoftext|>");
     return is_gpt2 ? "GPT2Tokenizer" : "PreTrainedTokenizerFast";
@@ -524,7 +525,7 @@ class TokenizerBuilder {
   }
 
   const GgufFile& file_;
-  Kind kind_ = Kind::kByteLevel;
+  TokenizerKind kind_ = TokenizerKind::kByteLevel;
   std::string ready_tokenizer_;  // the text of a whole tokenizer.json, or empty
   std::vector<Token> tokens_;
   std::unordered_map<std::string_view, int64_t> ids_;  // of all tokens but padding

@@ -13,11 +13,6 @@
 namespace mlc::formats {
 namespace {
 
-#define EXPECT_HAS(text, part) EXPECT_PRED2(has_part, text, std::string(part))
-bool has_part(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 constexpr int64_t kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6;
 
 GgufTestFile with_tokens(std::string_view model, const std::vector<std::string>& tokens,

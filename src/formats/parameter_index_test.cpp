@@ -75,17 +75,16 @@ std::string index_of(std::string_view record, std::string_view shard = R"("nbyte
              record, "]}]}");
 }
 
-std::string error_of(std::string_view text) {
+std::string index_error(std::string_view text) {
   const auto index = parse_index(text, "i.json");
   return index.ok() ? "no error" : index.error().to_string();
 }
 
-std::string error_of_record(std::string_view name, std::string_view shape, std::string_view dtype,
-                            std::string_view format, std::string_view bytes,
-                            std::string_view offset) {
-  return error_of(index_of(cat(R"({"name":")", name, R"(","shape":)", shape, R"(,"dtype":")", dtype,
-                               R"(","format":")", format, R"(","nbytes":)", bytes,
-                               R"(,"byteOffset":)", offset, "}")));
+std::string record_error(std::string_view name, std::string_view shape, std::string_view dtype,
+                         std::string_view format, std::string_view bytes, std::string_view offset) {
+  return index_error(index_of(cat(R"({"name":")", name, R"(","shape":)", shape, R"(,"dtype":")",
+                                  dtype, R"(","format":")", format, R"(","nbytes":)", bytes,
+                                  R"(,"byteOffset":)", offset, "}")));
 }
 
 TEST(ParseIndex, PrintedIndexesReadBack) {
@@ -109,36 +108,36 @@ TEST(ParseIndex, TheBf16FormIsReadAsRawBf16) {
 }
 
 TEST(ParseIndex, FloatsMayBeRaw) {
-  EXPECT_EQ(error_of_record("a", "[4]", "float32", "raw", "16", "0"), "no error");
-  EXPECT_EQ(error_of_record("a", "[4]", "float32", "f32-to-bf16", "8", "8"), "no error");
+  EXPECT_EQ(record_error("a", "[4]", "float32", "raw", "16", "0"), "no error");
+  EXPECT_EQ(record_error("a", "[4]", "float32", "f32-to-bf16", "8", "8"), "no error");
 }
 
 TEST(ParseIndex, WrongRecordsAreRefusedByName) {
-  EXPECT_EQ(error_of_record("a", "[4]", "float32", "raw", "8", "0"),
+  EXPECT_EQ(record_error("a", "[4]", "float32", "raw", "8", "0"),
             "error: i.json: a: nbytes: is 8\n  expected 16 for float32 [4]");
-  EXPECT_NE(error_of_record("a", "[4]", "float32", "f32-to-bf16", "16", "0").find("expected 8 for"),
+  EXPECT_NE(record_error("a", "[4]", "float32", "f32-to-bf16", "16", "0").find("expected 8 for"),
             std::string::npos);
-  EXPECT_NE(error_of_record("a", "[4]", "float12", "raw", "16", "0").find("a: dtype: is float12"),
+  EXPECT_NE(record_error("a", "[4]", "float12", "raw", "16", "0").find("a: dtype: is float12"),
             std::string::npos);
-  EXPECT_NE(error_of_record("a", "[4]", "float32", "zip", "16", "0")
+  EXPECT_NE(record_error("a", "[4]", "float32", "zip", "16", "0")
                 .find("a: format: is zip\n  expected f32-to-bf16 or raw"),
             std::string::npos);
-  EXPECT_NE(error_of_record("a", "[-4]", "int8", "raw", "4", "0").find("a: shape: is [-4]"),
+  EXPECT_NE(record_error("a", "[-4]", "int8", "raw", "4", "0").find("a: shape: is [-4]"),
             std::string::npos);
-  EXPECT_NE(error_of_record("a", "4", "int8", "raw", "4", "0").find("a: shape: is 4"),
+  EXPECT_NE(record_error("a", "4", "int8", "raw", "4", "0").find("a: shape: is 4"),
             std::string::npos);
-  EXPECT_NE(error_of_record("a", "[4294967296,4294967296]", "int8", "raw", "0", "0")
+  EXPECT_NE(record_error("a", "[4294967296,4294967296]", "int8", "raw", "0", "0")
                 .find("expected a shape of fewer elements"),
             std::string::npos);
   for (const char* offset : {"13", "-1", "9223372036854775807"}) {
-    EXPECT_NE(error_of_record("a", "[4]", "int8", "raw", "4", offset)
+    EXPECT_NE(record_error("a", "[4]", "int8", "raw", "4", offset)
                   .find(cat("a: lies at byte ", offset,
                             " and has 4\n  expected a place within the 16 bytes of s.bin")),
               std::string::npos);
   }
-  EXPECT_NE(error_of_record("a", "[4]", "int8", "raw", "4.0", "0").find("nbytes: is a float"),
+  EXPECT_NE(record_error("a", "[4]", "int8", "raw", "4.0", "0").find("nbytes: is a float"),
             std::string::npos);
-  EXPECT_NE(error_of(index_of("{}")).find("lacks the key \"name\""), std::string::npos);
+  EXPECT_NE(index_error(index_of("{}")).find("lacks the key \"name\""), std::string::npos);
 }
 
 TEST(ParseIndex, ParametersMustNotOverlapOrRepeat) {
@@ -146,33 +145,33 @@ TEST(ParseIndex, ParametersMustNotOverlapOrRepeat) {
     return cat(R"({"name":")", name, R"(","shape":[4],"dtype":"int8","format":"raw","nbytes":4,)",
                R"("byteOffset":)", offset, "}");
   };
-  EXPECT_EQ(error_of(index_of(cat(record("a", 4), ",", record("b", 0)))), "no error");
-  EXPECT_EQ(error_of(index_of(cat(record("a", 3), ",", record("b", 0)))),
+  EXPECT_EQ(index_error(index_of(cat(record("a", 4), ",", record("b", 0)))), "no error");
+  EXPECT_EQ(index_error(index_of(cat(record("a", 3), ",", record("b", 0)))),
             "error: i.json: a: lies at byte 3 of s.bin\n  expected 4 or later, where b ends");
-  EXPECT_NE(error_of(index_of(cat(record("a", 0), ",", record("a", 4)))).find("a: stands twice"),
+  EXPECT_NE(index_error(index_of(cat(record("a", 0), ",", record("a", 4)))).find("a: stands twice"),
             std::string::npos);
 }
 
 TEST(ParseIndex, WrongShardsAreRefused) {
-  EXPECT_NE(error_of(index_of("", R"("nbytes":-1)")).find("s.bin: nbytes: is -1"),
+  EXPECT_NE(index_error(index_of("", R"("nbytes":-1)")).find("s.bin: nbytes: is -1"),
             std::string::npos);
-  EXPECT_NE(error_of(replace_all(index_of(""), "s.bin", "../s.bin"))
+  EXPECT_NE(index_error(replace_all(index_of(""), "s.bin", "../s.bin"))
                 .find("dataPath: is \"../s.bin\"\n  expected a file in the folder of the index"),
             std::string::npos);
-  EXPECT_NE(error_of(replace_all(index_of(""), "s.bin", "/s.bin")).find("dataPath"),
+  EXPECT_NE(index_error(replace_all(index_of(""), "s.bin", "/s.bin")).find("dataPath"),
             std::string::npos);
-  EXPECT_NE(error_of(replace_all(index_of(""), "raw-shard", "x")).find("s.bin: format: is x"),
+  EXPECT_NE(index_error(replace_all(index_of(""), "raw-shard", "x")).find("s.bin: format: is x"),
             std::string::npos);
   EXPECT_NE(
-      error_of(R"({"records":3})").find("records: is an integer\n  expected a list of shards"),
+      index_error(R"({"records":3})").find("records: is an integer\n  expected a list of shards"),
       std::string::npos);
-  EXPECT_NE(error_of("{}").find("lacks the key \"records\""), std::string::npos);
-  EXPECT_NE(error_of("{").find("is not valid JSON"), std::string::npos);
+  EXPECT_NE(index_error("{}").find("lacks the key \"records\""), std::string::npos);
+  EXPECT_NE(index_error("{").find("is not valid JSON"), std::string::npos);
   const std::string twice =
       R"({"records":[{"dataPath":"s","format":"raw-shard","nbytes":0,"records":[]},)"
       R"({"dataPath":"s","format":"raw-shard","nbytes":0,"records":[]}]})";
-  EXPECT_NE(error_of(twice).find("s: stands twice"), std::string::npos);
-  EXPECT_NE(error_of(replace_all(twice, "[]", "{}")).find("records: is an object"),
+  EXPECT_NE(index_error(twice).find("s: stands twice"), std::string::npos);
+  EXPECT_NE(index_error(replace_all(twice, "[]", "{}")).find("records: is an object"),
             std::string::npos);
 }
 

@@ -19,8 +19,6 @@
 namespace mlc::formats {
 namespace {
 
-Bytes as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
 std::vector<ParameterInfo> two_small() {
   return {{"a", {4}, DType::kU8}, {"b", {2, 3}, DType::kI8}};
 }

@@ -9,8 +9,6 @@
 namespace mlc::formats {
 namespace {
 
-using Kind = PickleValue::Kind;
-
 // A tensor takes about twenty values, so this is enough for 200,000 of them.
 constexpr size_t kMaxValues = size_t{1} << 22;
 constexpr size_t kMaxBytes = size_t{1} << 26;
@@ -125,7 +123,7 @@ class Machine {
     stack_.push_back(static_cast<int32_t>(pickle_.values.size()));
     pickle_.values.push_back(std::move(value));
   }
-  Result<void> push_text(Kind kind, Result<std::string_view> text) {
+  Result<void> push_text(PickleValue::Kind kind, Result<std::string_view> text) {
     if (!text.ok()) return text.error();
     push({.kind = kind, .text = *text});
     return {};
@@ -154,15 +152,16 @@ class Machine {
   }
   Result<void> push_tuple(Result<std::vector<int32_t>> items) {
     if (!items.ok()) return items.error();
-    push({.kind = Kind::kTuple, .items = std::move(items).value()});
+    push({.kind = PickleValue::Kind::kTuple, .items = std::move(items).value()});
     return {};
   }
   Result<void> append(Result<std::vector<int32_t>> items, bool is_dict) {
     if (!items.ok()) return items.error();
     if (stack_.size() <= floor()) return damaged("adds to nothing");
     PickleValue& target = pickle_.values[static_cast<size_t>(stack_.back())];
-    const bool fits = is_dict ? target.kind == Kind::kDict || target.kind == Kind::kCall
-                              : target.kind == Kind::kList;
+    const bool fits =
+        is_dict ? target.kind == PickleValue::Kind::kDict || target.kind == PickleValue::Kind::kCall
+                : target.kind == PickleValue::Kind::kList;
     if (!fits || (is_dict && items->size() % 2 != 0))
       return damaged("adds to another kind of value");
     target.items.insert(target.items.end(), items->begin(), items->end());
@@ -176,7 +175,7 @@ class Machine {
                         "only weights are read from a pickle and nothing in it is executed; save "
                         "model.state_dict() alone, or use safetensors files");
     }
-    push({.kind = Kind::kGlobal, .text = global});
+    push({.kind = PickleValue::Kind::kGlobal, .text = global});
     return {};
   }
   Result<void> remember(uint64_t key) {
@@ -222,26 +221,27 @@ class Machine {
         push({});
         return {};
       case kTrue:
-        push({.kind = Kind::kBool, .number = 1});
+        push({.kind = PickleValue::Kind::kBool, .number = 1});
         return {};
       case kFalse:
-        push({.kind = Kind::kBool, .number = 0});
+        push({.kind = PickleValue::Kind::kBool, .number = 0});
         return {};
       case kBinInt: {
         MLC_ASSIGN_OR_RETURN(const uint64_t value, number(4));
-        push({.kind = Kind::kInt, .number = static_cast<int32_t>(static_cast<uint32_t>(value))});
+        push({.kind = PickleValue::Kind::kInt,
+              .number = static_cast<int32_t>(static_cast<uint32_t>(value))});
         return {};
       }
       case kBinInt1:
       case kBinInt2: {
         MLC_ASSIGN_OR_RETURN(const uint64_t value, number(opcode == kBinInt1 ? 1 : 2));
-        push({.kind = Kind::kInt, .number = static_cast<int64_t>(value)});
+        push({.kind = PickleValue::Kind::kInt, .number = static_cast<int64_t>(value)});
         return {};
       }
       case kLong1: {
         MLC_ASSIGN_OR_RETURN(const std::string_view digits, counted_text(1));
         if (digits.size() > 8) {
-          push({.kind = Kind::kBigInt, .text = digits});
+          push({.kind = PickleValue::Kind::kBigInt, .text = digits});
           return {};
         }
         uint64_t value = 0;
@@ -249,35 +249,35 @@ class Machine {
         const int unused_bits = static_cast<int>(64 - 8 * digits.size());
         const int64_t signed_value =
             digits.empty() ? 0 : static_cast<int64_t>(value << unused_bits) >> unused_bits;
-        push({.kind = Kind::kInt, .number = signed_value});
+        push({.kind = PickleValue::Kind::kInt, .number = signed_value});
         return {};
       }
       case kBinFloat:
-        return push_text(Kind::kFloat, text(8));
+        return push_text(PickleValue::Kind::kFloat, text(8));
       case kBinUnicode:
-        return push_text(Kind::kString, counted_text(4));
+        return push_text(PickleValue::Kind::kString, counted_text(4));
       case kShortBinUnicode:
-        return push_text(Kind::kString, counted_text(1));
+        return push_text(PickleValue::Kind::kString, counted_text(1));
       case kBinUnicode8:
-        return push_text(Kind::kString, counted_text(8));
+        return push_text(PickleValue::Kind::kString, counted_text(8));
       case kBinString:
-        return push_text(Kind::kString, counted_text(4));  // str of Python 2
+        return push_text(PickleValue::Kind::kString, counted_text(4));  // str of Python 2
       case kShortBinString:
-        return push_text(Kind::kString, counted_text(1));
+        return push_text(PickleValue::Kind::kString, counted_text(1));
       case kBinBytes:
-        return push_text(Kind::kBytes, counted_text(4));
+        return push_text(PickleValue::Kind::kBytes, counted_text(4));
       case kShortBinBytes:
-        return push_text(Kind::kBytes, counted_text(1));
+        return push_text(PickleValue::Kind::kBytes, counted_text(1));
       case kBinBytes8:
-        return push_text(Kind::kBytes, counted_text(8));
+        return push_text(PickleValue::Kind::kBytes, counted_text(8));
       case kEmptyTuple:
-        push({.kind = Kind::kTuple});
+        push({.kind = PickleValue::Kind::kTuple});
         return {};
       case kEmptyList:
-        push({.kind = Kind::kList});
+        push({.kind = PickleValue::Kind::kList});
         return {};
       case kEmptyDict:
-        push({.kind = Kind::kDict});
+        push({.kind = PickleValue::Kind::kDict});
         return {};
       case kTuple:
         return push_tuple(pop_to_mark());
@@ -304,22 +304,23 @@ class Machine {
         MLC_ASSIGN_OR_RETURN(const std::vector<int32_t> names, pop_many(2));
         const PickleValue& module = pickle_[names[0]];
         const PickleValue& name = pickle_[names[1]];
-        if (module.kind != Kind::kString || name.kind != Kind::kString) {
+        if (module.kind != PickleValue::Kind::kString || name.kind != PickleValue::Kind::kString) {
           return damaged("names a global by something else than text");
         }
         return push_global(module.text, name.text);
       }
       case kReduce: {
         MLC_ASSIGN_OR_RETURN(const std::vector<int32_t> call, pop_many(2));
-        if (pickle_[call[0]].kind != Kind::kGlobal || pickle_[call[1]].kind != Kind::kTuple) {
+        if (pickle_[call[0]].kind != PickleValue::Kind::kGlobal ||
+            pickle_[call[1]].kind != PickleValue::Kind::kTuple) {
           return damaged("calls something else than a global");
         }
-        push({.kind = Kind::kCall, .callee = call[0], .argument = call[1]});
+        push({.kind = PickleValue::Kind::kCall, .callee = call[0], .argument = call[1]});
         return {};
       }
       case kBinPersistent: {
         MLC_ASSIGN_OR_RETURN(const int32_t id, pop());
-        push({.kind = Kind::kPersistent, .argument = id});
+        push({.kind = PickleValue::Kind::kPersistent, .argument = id});
         return {};
       }
       case kBuild: {  // attributes of the value below; no reader needs them

@@ -14,8 +14,6 @@
 namespace mlc::formats {
 namespace {
 
-using Kind = PickleValue::Kind;
-
 constexpr std::string_view kSaveAgain =
     "load it with PyTorch and save it again with torch.save, or use safetensors files";
 constexpr size_t kMaxRank = 64;  // PyTorch's own limit
@@ -100,19 +98,22 @@ class TensorReader {
   TensorReader(const Pickle& pickle, const std::string& where) : pickle_(pickle), where_(where) {}
 
   Result<Storage> storage(const PickleValue& value) const {
-    const PickleValue* id = value.kind == Kind::kPersistent ? &pickle_[value.argument] : nullptr;
-    if (id == nullptr || id->kind != Kind::kTuple || id->items.size() < 5 ||
-        at(*id, 0).text != "storage" || at(*id, 1).kind != Kind::kGlobal ||
-        at(*id, 2).kind != Kind::kString || at(*id, 4).kind != Kind::kInt) {
+    const PickleValue* id =
+        value.kind == PickleValue::Kind::kPersistent ? &pickle_[value.argument] : nullptr;
+    if (id == nullptr || id->kind != PickleValue::Kind::kTuple || id->items.size() < 5 ||
+        at(*id, 0).text != "storage" || at(*id, 1).kind != PickleValue::Kind::kGlobal ||
+        at(*id, 2).kind != PickleValue::Kind::kString ||
+        at(*id, 4).kind != PickleValue::Kind::kInt) {
       return malformed("a storage");
     }
     const std::optional<DType> dtype = find_type(kStorageTypes, at(*id, 1).text);
     if (!dtype.has_value()) return malformed("the type of a storage");
     Storage storage{at(*id, 2).text, *dtype, at(*id, 4).number, 0};
-    if (id->items.size() > 5 && at(*id, 5).kind != Kind::kNone) {  // (key, offset, elements)
+    if (id->items.size() > 5 &&
+        at(*id, 5).kind != PickleValue::Kind::kNone) {  // (key, offset, elements)
       const PickleValue& view = at(*id, 5);
-      if (view.kind != Kind::kTuple || view.items.size() != 3 || at(view, 1).kind != Kind::kInt ||
-          at(view, 1).number < 0) {
+      if (view.kind != PickleValue::Kind::kTuple || view.items.size() != 3 ||
+          at(view, 1).kind != PickleValue::Kind::kInt || at(view, 1).number < 0) {
         return malformed("the view of a storage");
       }
       storage.first_element = at(view, 1).number;
@@ -125,7 +126,7 @@ class TensorReader {
     const PickleValue* call = &value;
     // A parameter wraps its tensor. More than a few wrappers are no file of PyTorch's.
     for (int depth = 0; depth < 4 && is_parameter(*call); ++depth) call = &argument(*call, 0);
-    if (call->kind != Kind::kCall || !is_tensor_call(callee(*call))) {
+    if (call->kind != PickleValue::Kind::kCall || !is_tensor_call(callee(*call))) {
       return user_error(cat(where_, ": ", name), cat("is ", describe(value)), "a tensor",
                         "save model.state_dict() alone");
     }
@@ -139,14 +140,14 @@ class TensorReader {
     if (function == kRebuildTensor3) {
       const PickleValue& type = argument(*call, 6);
       const std::optional<DType> dtype = find_type(kDTypes, type.text);
-      if (type.kind != Kind::kGlobal || !dtype.has_value()) return malformed(name);
+      if (type.kind != PickleValue::Kind::kGlobal || !dtype.has_value()) return malformed(name);
       located.stored = *dtype;
     }
     located.tensor.dtype = located.stored == DType::kBF16 ? DType::kF32 : located.stored;
     const PickleValue& first = argument(*call, 1);
     MLC_ASSIGN_OR_RETURN(located.tensor.shape, sizes(argument(*call, 2), name));
     MLC_ASSIGN_OR_RETURN(located.strides, sizes(argument(*call, 3), name));
-    if (first.kind != Kind::kInt || first.number < 0 ||
+    if (first.kind != PickleValue::Kind::kInt || first.number < 0 ||
         located.strides.size() != located.tensor.shape.size()) {
       return malformed(name);
     }
@@ -168,7 +169,7 @@ class TensorReader {
     return at(pickle_[call.argument], number);
   }
   bool is_parameter(const PickleValue& value) const {
-    return value.kind == Kind::kCall &&
+    return value.kind == PickleValue::Kind::kCall &&
            (callee(value) == kRebuildParameter || callee(value) == kRebuildParameterWithState) &&
            !pickle_[value.argument].items.empty();
   }
@@ -177,40 +178,42 @@ class TensorReader {
   }
   static std::string_view describe(const PickleValue& value) {
     switch (value.kind) {
-      case Kind::kNone:
+      case PickleValue::Kind::kNone:
         return "None";
-      case Kind::kBool:
+      case PickleValue::Kind::kBool:
         return "a bool";
-      case Kind::kInt:
-      case Kind::kBigInt:
+      case PickleValue::Kind::kInt:
+      case PickleValue::Kind::kBigInt:
         return "an int";
-      case Kind::kFloat:
+      case PickleValue::Kind::kFloat:
         return "a float";
-      case Kind::kString:
+      case PickleValue::Kind::kString:
         return "a str";
-      case Kind::kBytes:
+      case PickleValue::Kind::kBytes:
         return "bytes";
-      case Kind::kTuple:
+      case PickleValue::Kind::kTuple:
         return "a tuple";
-      case Kind::kList:
+      case PickleValue::Kind::kList:
         return "a list";
-      case Kind::kDict:
+      case PickleValue::Kind::kDict:
         return "a dict";
-      case Kind::kGlobal:
+      case PickleValue::Kind::kGlobal:
         return "a class or function";
-      case Kind::kCall:
+      case PickleValue::Kind::kCall:
         return "an object";
-      case Kind::kPersistent:
+      case PickleValue::Kind::kPersistent:
         return "a storage";
     }
     return "";
   }
 
   Result<std::vector<int64_t>> sizes(const PickleValue& value, const std::string& name) const {
-    if (value.kind != Kind::kTuple || value.items.size() > kMaxRank) return malformed(name);
+    if (value.kind != PickleValue::Kind::kTuple || value.items.size() > kMaxRank)
+      return malformed(name);
     std::vector<int64_t> sizes;
     for (size_t i = 0; i < value.items.size(); ++i) {
-      if (at(value, i).kind != Kind::kInt || at(value, i).number < 0) return malformed(name);
+      if (at(value, i).kind != PickleValue::Kind::kInt || at(value, i).number < 0)
+        return malformed(name);
       sizes.push_back(at(value, i).number);
     }
     return sizes;
@@ -271,8 +274,9 @@ class TensorReader {
 Result<std::vector<std::pair<int32_t, int32_t>>> outermost_items(const Pickle& pickle,
                                                                  const std::string& where) {
   const PickleValue& root = pickle[pickle.root];
-  const bool is_ordered = root.kind == Kind::kCall && pickle[root.callee].text == kOrderedDict;
-  if (root.kind != Kind::kDict && !is_ordered) {
+  const bool is_ordered =
+      root.kind == PickleValue::Kind::kCall && pickle[root.callee].text == kOrderedDict;
+  if (root.kind != PickleValue::Kind::kDict && !is_ordered) {
     return user_error(where, "does not hold a dict", "a dict: name -> tensor",
                       "save model.state_dict() alone");
   }
@@ -281,7 +285,8 @@ Result<std::vector<std::pair<int32_t, int32_t>>> outermost_items(const Pickle& p
     const PickleValue& pairs = pickle[pickle[root.argument].items[0]];
     for (const int32_t item : pairs.items) {
       const PickleValue& pair = pickle[item];
-      if ((pair.kind != Kind::kTuple && pair.kind != Kind::kList) || pair.items.size() != 2) {
+      if ((pair.kind != PickleValue::Kind::kTuple && pair.kind != PickleValue::Kind::kList) ||
+          pair.items.size() != 2) {
         return TensorReader(pickle, where).malformed("a dict");
       }
       items.emplace_back(pair.items[0], pair.items[1]);
@@ -300,7 +305,8 @@ Result<std::vector<LocatedTensor>> list_tensors(const Pickle& pickle, const Exte
   std::vector<LocatedTensor> tensors;
   std::unordered_set<std::string_view> names;
   for (const auto& [key, value] : items) {
-    if (pickle[key].kind != Kind::kString) return reader.malformed("a tensor without a name");
+    if (pickle[key].kind != PickleValue::Kind::kString)
+      return reader.malformed("a tensor without a name");
     const std::string name(pickle[key].text);
     if (!names.insert(pickle[key].text).second) {
       return user_error(cat(where, ": tensor ", name), "stands twice");
@@ -372,7 +378,7 @@ Result<std::vector<LocatedTensor>> list_sequential_tensors(Bytes file, const std
   const TensorReader reader(object, where);
   std::unordered_map<std::string_view, DType> dtypes;
   for (const PickleValue& value : object.values) {
-    if (value.kind != Kind::kPersistent) continue;
+    if (value.kind != PickleValue::Kind::kPersistent) continue;
     MLC_ASSIGN_OR_RETURN(const Storage storage, reader.storage(value));
     dtypes.emplace(storage.key, storage.dtype);
   }

@@ -108,7 +108,7 @@ Result<std::vector<LocatedTensor>> list(const std::string& file) {
   return list_torch_tensors(std::as_bytes(std::span(file)), "w.bin");
 }
 
-std::string error_of(const std::string& file) {
+std::string torch_error(const std::string& file) {
   const auto result = list(file);
   return result.ok() ? "no error" : result.error().to_string();
 }
@@ -206,7 +206,7 @@ TEST(Torch, OldDictsOfPairsAreRead) {
   const auto tensors = list(archive(lists));
   ASSERT_TRUE(tensors.ok()) << tensors.error().to_string();
   EXPECT_EQ(tensors->at(0).tensor.name, "w");
-  EXPECT_TRUE(has(error_of(archive(pickle)), "opcode 0x6c"));
+  EXPECT_TRUE(has(torch_error(archive(pickle)), "opcode 0x6c"));
 }
 
 TEST(Torch, NewTypesNameTheirDtypeBesideTheStorage) {
@@ -220,57 +220,60 @@ TEST(Torch, NewTypesNameTheirDtypeBesideTheStorage) {
 }
 
 TEST(Torch, NothingButTensorsMayBeNamedByAPickle) {
-  EXPECT_EQ(error_of(archive("\x80\x02"
-                             "cos\nsystem\n" +
-                             text_op("rm -rf") + "\x85R.")),
+  EXPECT_EQ(torch_error(archive("\x80\x02"
+                                "cos\nsystem\n" +
+                                text_op("rm -rf") + "\x85R.")),
             "error: w.bin: has a pickle that refers to os.system\n  expected tensors and "
             "containers only\n"
             "  only weights are read from a pickle and nothing in it is executed; save "
             "model.state_dict() alone, or use safetensors files");
-  EXPECT_TRUE(has(error_of(archive("\x80\x04\x8c\x08"
-                                   "builtins\x8c\x04"
-                                   "eval\x93.")),
+  EXPECT_TRUE(has(torch_error(archive("\x80\x04\x8c\x08"
+                                      "builtins\x8c\x04"
+                                      "eval\x93.")),
                   "refers to builtins.eval"));
-  EXPECT_TRUE(has(error_of(archive(state(tensor_op({.storage_class = "torch\nQInt8Storage"})))),
+  EXPECT_TRUE(has(torch_error(archive(state(tensor_op({.storage_class = "torch\nQInt8Storage"})))),
                   "refers to torch.QInt8Storage"));
 }
 
 TEST(Torch, DamagedPicklesAreRefused) {
-  EXPECT_TRUE(has(error_of(archive("\x80\x02}")), "has a pickle that is cut off"));
-  EXPECT_TRUE(has(error_of(archive("")), "has a pickle that is cut off"));
-  EXPECT_TRUE(has(error_of(archive("X\xff\xff\xff\xff.")), "has a pickle that is cut off"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02\x86.")), "takes a value where there is none"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02(0t.")), "takes a mark where there is none"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02h\x07.")), "recalls what was not remembered"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02N(NNu.")), "adds to another kind of value"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02NN.")), "ends with an unfinished value"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02N)R.")), "calls something else than a global"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x01N.")), "names protocol 1"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02i.")), "has a pickle with opcode 0x69 at byte 2"));
-  EXPECT_TRUE(has(error_of(archive(std::string(6'000'000, ']'))), "has a pickle of enormous size"));
-  EXPECT_TRUE(has(error_of(archive(std::string(6'000'000, '('))), "has a pickle of enormous size"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02}")), "has a pickle that is cut off"));
+  EXPECT_TRUE(has(torch_error(archive("")), "has a pickle that is cut off"));
+  EXPECT_TRUE(has(torch_error(archive("X\xff\xff\xff\xff.")), "has a pickle that is cut off"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02\x86.")), "takes a value where there is none"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02(0t.")), "takes a mark where there is none"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02h\x07.")), "recalls what was not remembered"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02N(NNu.")), "adds to another kind of value"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02NN.")), "ends with an unfinished value"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02N)R.")), "calls something else than a global"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x01N.")), "names protocol 1"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02i.")), "has a pickle with opcode 0x69 at byte 2"));
+  EXPECT_TRUE(
+      has(torch_error(archive(std::string(6'000'000, ']'))), "has a pickle of enormous size"));
+  EXPECT_TRUE(
+      has(torch_error(archive(std::string(6'000'000, '('))), "has a pickle of enormous size"));
 }
 
 TEST(Torch, WhatIsNoTensorIsRefusedByName) {
-  EXPECT_TRUE(has(error_of(archive(state("K\x07"))), "w.bin: w: is an int\n  expected a tensor"));
-  EXPECT_TRUE(has(error_of(archive(state("}"))),
+  EXPECT_TRUE(
+      has(torch_error(archive(state("K\x07"))), "w.bin: w: is an int\n  expected a tensor"));
+  EXPECT_TRUE(has(torch_error(archive(state("}"))),
                   "w.bin: w: is a dict\n  expected a tensor\n  save "
                   "model.state_dict() alone"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02].")), "does not hold a dict"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02}.")), "holds no tensors"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02}K\x01" + tensor_op({}) + "s.")),
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02].")), "does not hold a dict"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02}.")), "holds no tensors"));
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02}K\x01" + tensor_op({}) + "s.")),
                   "describes a tensor without a name in an unknown way"));
-  EXPECT_TRUE(has(error_of(archive("\x80\x02}(" + text_op("w") + tensor_op({}) + text_op("w") +
-                                   tensor_op({}) + "u.")),
+  EXPECT_TRUE(has(torch_error(archive("\x80\x02}(" + text_op("w") + tensor_op({}) + text_op("w") +
+                                      tensor_op({}) + "u.")),
                   "tensor w: stands twice"));
   std::string nested = tensor_op({});
   for (int i = 0; i < 10; ++i) nested = "ctorch._utils\n_rebuild_parameter\n(" + nested + "tR";
-  EXPECT_TRUE(has(error_of(archive(state(nested))), "w: is an object"));
+  EXPECT_TRUE(has(torch_error(archive(state(nested))), "w: is an object"));
 }
 
 TEST(Torch, TensorsOutsideTheirStorageAreRefused) {
   const auto with = [](const PickledTensor& tensor) {
-    return error_of(archive(state(tensor_op(tensor))));
+    return torch_error(archive(state(tensor_op(tensor))));
   };
   EXPECT_EQ(with({}), "no error");
   EXPECT_TRUE(
@@ -295,54 +298,57 @@ TEST(Torch, TensorsOutsideTheirStorageAreRefused) {
 
 TEST(Torch, ArchivesThatCannotBeUsedAreRefused) {
   const std::string good = state(tensor_op({}));
-  EXPECT_TRUE(has(error_of(archive(good, {{"a/byteorder", "big"}})),
+  EXPECT_TRUE(has(torch_error(archive(good, {{"a/byteorder", "big"}})),
                   "was saved with byte order big\n  expected little"));
-  EXPECT_TRUE(has(error_of(archive(good, {{"a/constants.pkl", ""}})), "is a TorchScript archive"));
-  EXPECT_TRUE(has(error_of(zip({{"a/readme", ""}})), "is a zip archive without data.pkl"));
-  EXPECT_TRUE(has(error_of(zip({{"a/data.pkl", good, 8}})),
+  EXPECT_TRUE(
+      has(torch_error(archive(good, {{"a/constants.pkl", ""}})), "is a TorchScript archive"));
+  EXPECT_TRUE(has(torch_error(zip({{"a/readme", ""}})), "is a zip archive without data.pkl"));
+  EXPECT_TRUE(has(torch_error(zip({{"a/data.pkl", good, 8}})),
                   "zip entry a/data.pkl: is compressed (method 8)"));
   EXPECT_TRUE(
-      has(error_of(zip({{"a/data.pkl", good, 0, 1}})), "zip entry a/data.pkl: is encrypted"));
+      has(torch_error(zip({{"a/data.pkl", good, 0, 1}})), "zip entry a/data.pkl: is encrypted"));
   EXPECT_TRUE(
-      has(error_of(archive(good, {{"a/data/0", "x"}})), "zip entry a/data/0: stands twice"));
+      has(torch_error(archive(good, {{"a/data/0", "x"}})), "zip entry a/data/0: stands twice"));
 }
 
 TEST(Torch, DamagedArchivesAreRefused) {
   const std::string whole = archive(state(tensor_op({})));
-  EXPECT_TRUE(has(error_of(whole.substr(0, whole.size() - 30)), "has no zip directory at its end"));
-  EXPECT_TRUE(has(error_of("PK\x03\x04"), "has no zip directory at its end"));
+  EXPECT_TRUE(
+      has(torch_error(whole.substr(0, whole.size() - 30)), "has no zip directory at its end"));
+  EXPECT_TRUE(has(torch_error("PK\x03\x04"), "has no zip directory at its end"));
   std::string moved = whole;
   moved[moved.size() - 4] = '\x7f';  // the directory's offset
-  EXPECT_TRUE(has(error_of(moved), "expected one within the file's"));
+  EXPECT_TRUE(has(torch_error(moved), "expected one within the file's"));
   std::string shifted = whole;
   shifted[shifted.size() - 6] ^= 1;
-  EXPECT_TRUE(has(error_of(shifted), "has a damaged zip directory"));
+  EXPECT_TRUE(has(torch_error(shifted), "has a damaged zip directory"));
   std::string header = whole;
   header[header.find("PK\x01\x02") + 42] = 5;  // the first entry's offset
-  EXPECT_TRUE(has(error_of(header), "zip entry a/data.pkl: has no header at byte 5"));
+  EXPECT_TRUE(has(torch_error(header), "zip entry a/data.pkl: has no header at byte 5"));
   std::string size = whole;
   for (const size_t field : {20, 24}) size[size.find("PK\x01\x02") + field + 2] = 1;
-  EXPECT_TRUE(has(error_of(size), "expected data within the file's"));
+  EXPECT_TRUE(has(torch_error(size), "expected data within the file's"));
   std::string end64 = archive(state(tensor_op({})), {}, ZipForm::kZip64);
   end64[end64.find("PK\x06\x07") + 8] ^= 1;
-  EXPECT_TRUE(has(error_of(end64), "has no zip64 end record"));
+  EXPECT_TRUE(has(torch_error(end64), "has no zip64 end record"));
 }
 
 TEST(Torch, DamagedSequentialFilesAreRefused) {
   const std::string whole =
       read_file(source_path("tests/fixtures/checkpoints/views-legacy.bin")).value();
   EXPECT_TRUE(list(whole).ok());
-  EXPECT_TRUE(has(error_of(whole.substr(0, whole.size() - 1)), "the file is cut off or damaged"));
-  EXPECT_TRUE(has(error_of(whole.substr(0, 40)), "has a pickle that is cut off"));
-  EXPECT_TRUE(has(error_of(whole.substr(0, whole.size() - 200)), "elements in storage"));
+  EXPECT_TRUE(
+      has(torch_error(whole.substr(0, whole.size() - 1)), "the file is cut off or damaged"));
+  EXPECT_TRUE(has(torch_error(whole.substr(0, 40)), "has a pickle that is cut off"));
+  EXPECT_TRUE(has(torch_error(whole.substr(0, whole.size() - 200)), "elements in storage"));
 }
 
 TEST(Torch, OtherFilesAreNamed) {
   std::string tar(512, '\0');
   tar.replace(257, 5, "ustar");
-  EXPECT_TRUE(has(error_of(tar), "is a tar archive, as PyTorch wrote before version 0.1.10"));
+  EXPECT_TRUE(has(torch_error(tar), "is a tar archive, as PyTorch wrote before version 0.1.10"));
   EXPECT_TRUE(
-      has(error_of("hello"), "is no file of PyTorch's\n  expected a zip archive or a pickle"));
+      has(torch_error("hello"), "is no file of PyTorch's\n  expected a zip archive or a pickle"));
 }
 
 TEST(Torch, FilesOfPyTorchItselfAreRead) {

@@ -17,15 +17,13 @@ std::string with_header(std::string_view header, std::string_view data) {
   return cat(file, header, data);
 }
 
-Bytes as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-std::string error_of(const std::string& file) {
+std::string header_error(const std::string& file) {
   const auto result = list_safetensors(as_bytes(file), "w.safetensors");
   return result.ok() ? "no error" : result.error().to_string();
 }
 
-std::string error_of(std::string_view header, std::string_view data) {
-  return error_of(with_header(header, data));
+std::string header_error(std::string_view header, std::string_view data) {
+  return header_error(with_header(header, data));
 }
 
 TEST(Safetensors, ReadsRowsOfEachTensor) {
@@ -76,77 +74,79 @@ TEST(Safetensors, EmptyTensorsAreTensors) {
 }
 
 TEST(Safetensors, HeadersThatCannotBeAreRefused) {
-  EXPECT_EQ(error_of("abc"),
+  EXPECT_EQ(header_error("abc"),
             "error: w.safetensors: has 3 bytes\n  expected at least 8: the header's size\n"
             "  is this a safetensors file? if so it is damaged: download it again");
-  EXPECT_NE(error_of(std::string(16, '\xff'))
+  EXPECT_NE(header_error(std::string(16, '\xff'))
                 .find("has a header of 18446744073709551615 bytes\n"
                       "  expected at most 100000000"),
             std::string::npos);
-  EXPECT_NE(error_of(std::string("\x20\0\0\0\0\0\0\0{}", 10))
+  EXPECT_NE(header_error(std::string("\x20\0\0\0\0\0\0\0{}", 10))
                 .find("has a header of 32 bytes and ends after 2"),
             std::string::npos);
-  EXPECT_NE(error_of("{\"a\":", "").find("w.safetensors: header:1:6: is not valid JSON"),
+  EXPECT_NE(header_error("{\"a\":", "").find("w.safetensors: header:1:6: is not valid JSON"),
             std::string::npos);
-  EXPECT_NE(error_of("[1]", "").find("header: is a list\n  expected an object"), std::string::npos);
-  EXPECT_NE(error_of(R"({"a":3})", "").find("tensor a: is an integer"), std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"shape":[1]}})", "").find("tensor a: lacks the key \"dtype\""),
+  EXPECT_NE(header_error("[1]", "").find("header: is a list\n  expected an object"),
+            std::string::npos);
+  EXPECT_NE(header_error(R"({"a":3})", "").find("tensor a: is an integer"), std::string::npos);
+  EXPECT_NE(header_error(R"({"a":{"shape":[1]}})", "").find("tensor a: lacks the key \"dtype\""),
             std::string::npos);
 }
 
 TEST(Safetensors, WrongTensorsAreRefusedByName) {
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}})", "wxyz")
                 .find("tensor a: unknown dtype F99\n  expected one of F32, F16, BF16"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", "wxyz")
                 .find("tensor a: shape: is [1.5]\n  expected a list of integers"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", "wxyz")
                 .find("tensor a: shape: is [-1]"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", "wxyz")
                 .find("data_offsets: is [4, 0]\n  expected [begin, end]"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})",
-                     "wxyz")
-                .find("data_offsets: is [0, 1.8446744073709552e+19]"),
-            std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "wxyz")
+  EXPECT_NE(
+      header_error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}})",
+                   "wxyz")
+          .find("data_offsets: is [0, 1.8446744073709552e+19]"),
+      std::string::npos);
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", "wxyz")
                 .find("tensor a: has 4 bytes of data\n  expected 8 for F32 [2]"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904],)"
-                     R"("data_offsets":[0,4]}})",
-                     "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4611686018427387904],)"
+                         R"("data_offsets":[0,4]}})",
+                         "wxyz")
                 .find("more than 2^63 bytes"),
             std::string::npos);
   EXPECT_NE(
-      error_of(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,8],"data_offsets":[0,0]}})",
-               "")
+      header_error(
+          R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,8],"data_offsets":[0,0]}})", "")
           .find("more than 2^63 bytes"),
       std::string::npos);
 }
 
 TEST(Safetensors, DataMustBeCoveredExactlyOnce) {
   EXPECT_NE(
-      error_of(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "wx")
+      header_error(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "wx")
           .find("tensor a: ends at byte 4 of the data\n  expected an end within the 2 bytes that "
                 "the file has\n  the file is cut off"),
       std::string::npos);
   EXPECT_NE(
-      error_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-               R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
-               "wxy")
+      header_error(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                   R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+                   "wxy")
           .find("tensor b: begins at byte 1 of the data\n  expected 2, where the tensor before"),
       std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "wxy")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})", "wxy")
                 .find("begins at byte 1 of the data\n  expected 0"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "wxyz")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "wxyz")
                 .find("has 4 bytes of data\n  expected 2, the end of the last tensor"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
-                     R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
-                     "wx")
+  EXPECT_NE(header_error(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                         R"("a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})",
+                         "wx")
                 .find("tensor a: stands twice"),
             std::string::npos);
 }

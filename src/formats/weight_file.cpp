@@ -178,6 +178,12 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return cat("[", join(parts, ", "), "]");
 }
 
+int64_t count_elements(const std::vector<int64_t>& shape) {
+  int64_t count = 1;
+  for (const int64_t dimension : shape) count *= dimension;
+  return count;
+}
+
 std::optional<int64_t> checked_elements(const std::vector<int64_t>& shape, int64_t element_bytes) {
   int64_t bytes = element_bytes;
   bool is_empty = false;

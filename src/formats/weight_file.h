@@ -23,6 +23,8 @@ Result<void> refuse_lfs_pointer(std::string_view start, const std::string& where
 // "[2, 3]"
 std::string shape_text(const std::vector<int64_t>& shape);
 
+// The product of the dimensions, for a shape that was checked.
+int64_t count_elements(const std::vector<int64_t>& shape);
 // The product of the dimensions, or nothing if one is negative or elements * element_bytes exceeds
 // 2^63 - 1.
 std::optional<int64_t> checked_elements(const std::vector<int64_t>& shape, int64_t element_bytes);

@@ -11,7 +11,7 @@
 namespace mlc::kernel {
 namespace {
 
-std::string refusal(const std::function<void()>& f) {
+std::string refusal_by(const std::function<void()>& f) {
   try {
     f();
   } catch (const IrError& error) {
@@ -66,19 +66,19 @@ TEST(KernelBuilder, RefusesOperandsOfWrongTypes) {
   const Expr v = var(make_var("v", {DType::kF32, 8}));
   const Expr w = var(make_var("w", {DType::kF32, 4}));
   const auto x = std::make_shared<const Buffer>(Buffer{"x", {DType::kF32, 8}, Space::kRegister, 2});
-  EXPECT_EQ(refusal([&] { v + w; }), "+ of f32x8 and f32x4");
-  EXPECT_EQ(refusal([&] { index(1) + i32(1); }), "+ of i64x1 and i32x1");
-  EXPECT_EQ(refusal([&] { fma(v, w, v); }), "fma of unequal types");
-  EXPECT_EQ(refusal([&] { logical_and(index(1), index(1)); }), "logical_and takes bools");
-  EXPECT_EQ(refusal([&] { math(ExprKind::kAdd, v); }), "+");
-  EXPECT_EQ(refusal([&] { load(x, i32(0)); }), "index of x is no i64");
-  EXPECT_EQ(refusal([&] { load(x, index(0), 4); }), "load of half a vector from x");
-  EXPECT_EQ(refusal([&] { shuffle(v, w, {0}); }), "shuffle of unequal types");
-  EXPECT_EQ(refusal([&] { dot2(v, v); }), "dot2(u8, i8)");
-  EXPECT_EQ(refusal([&] { pair_sum(v); }), "pair_sum(i16)");
-  EXPECT_EQ(refusal([&] { constant({DType::kF32, 1}, 1); }), "float_constant() makes floats");
-  EXPECT_EQ(refusal([&] { float_constant(Type{}, 1); }), "i64");
-  EXPECT_EQ(refusal([&] { constant_value(v); }), "var");
+  EXPECT_EQ(refusal_by([&] { v + w; }), "+ of f32x8 and f32x4");
+  EXPECT_EQ(refusal_by([&] { index(1) + i32(1); }), "+ of i64x1 and i32x1");
+  EXPECT_EQ(refusal_by([&] { fma(v, w, v); }), "fma of unequal types");
+  EXPECT_EQ(refusal_by([&] { logical_and(index(1), index(1)); }), "logical_and takes bools");
+  EXPECT_EQ(refusal_by([&] { math(ExprKind::kAdd, v); }), "+");
+  EXPECT_EQ(refusal_by([&] { load(x, i32(0)); }), "index of x is no i64");
+  EXPECT_EQ(refusal_by([&] { load(x, index(0), 4); }), "load of half a vector from x");
+  EXPECT_EQ(refusal_by([&] { shuffle(v, w, {0}); }), "shuffle of unequal types");
+  EXPECT_EQ(refusal_by([&] { dot2(v, v); }), "dot2(u8, i8)");
+  EXPECT_EQ(refusal_by([&] { pair_sum(v); }), "pair_sum(i16)");
+  EXPECT_EQ(refusal_by([&] { constant({DType::kF32, 1}, 1); }), "float_constant() makes floats");
+  EXPECT_EQ(refusal_by([&] { float_constant(Type{}, 1); }), "i64");
+  EXPECT_EQ(refusal_by([&] { constant_value(v); }), "var");
 }
 
 TEST(KernelBuilder, GivesEveryNameOnce) {

@@ -22,7 +22,7 @@ BufferRef buffer(const char* name, Type element = kF32, Space space = Space::kAr
   return std::make_shared<const Buffer>(Buffer{name, element, space, size});
 }
 
-std::string refusal(const Kernel& kernel) {
+std::string refusal_of(const Kernel& kernel) {
   try {
     verify(kernel);
   } catch (const IrError& error) {
@@ -36,7 +36,7 @@ std::string refusal_of_value(const Expr& value, const BufferRef& x = {}) {
   if (x) kernel.parameters.push_back({x, nullptr});
   kernel.body.push_back(
       statement({.kind = StmtKind::kLet, .var = make_var("v", value->type), .value = value}));
-  return refusal(kernel);
+  return refusal_of(kernel);
 }
 
 TEST(Verifier, ABufferThatIsNoParameterAndNotAllocated) {
@@ -50,7 +50,7 @@ TEST(Verifier, ANameDoesNotMakeAVariable) {
   Kernel kernel{.name = "k", .parameters = {{nullptr, make_var("n")}}, .body = {}};
   kernel.body.push_back(
       statement({.kind = StmtKind::kLet, .var = make_var("v"), .value = var(make_var("n"))}));
-  EXPECT_EQ(refusal(kernel), "kernel @k: %n is used outside its scope");
+  EXPECT_EQ(refusal_of(kernel), "kernel @k: %n is used outside its scope");
 }
 
 TEST(Verifier, ALetOfAnotherTypeThanItsValue) {
@@ -58,14 +58,14 @@ TEST(Verifier, ALetOfAnotherTypeThanItsValue) {
       .name = "k",
       .parameters = {},
       .body = {statement({.kind = StmtKind::kLet, .var = make_var("v", kF32), .value = index(1)})}};
-  EXPECT_EQ(refusal(kernel), "kernel @k: let %v of another type");
+  EXPECT_EQ(refusal_of(kernel), "kernel @k: let %v of another type");
 }
 
 TEST(Verifier, ParametersOfSpacesThatAKernelAllocates) {
   for (const Space space : {Space::kRegister, Space::kLocal, Space::kShared}) {
     const Kernel kernel{
         .name = "k", .parameters = {{buffer("x", kF32, space), nullptr}}, .body = {}};
-    EXPECT_EQ(refusal(kernel),
+    EXPECT_EQ(refusal_of(kernel),
               "kernel @k: parameter %x has space " + std::string(space_name(space)));
   }
 }
@@ -77,7 +77,7 @@ TEST(Verifier, AllocationsInSpacesThatThePlanBinds) {
         .name = "k",
         .parameters = {},
         .body = {statement({.kind = StmtKind::kAllocate, .buffer = buffer("x", kF32, space, 4)})}};
-    EXPECT_EQ(refusal(kernel), "kernel @k: allocate %x");
+    EXPECT_EQ(refusal_of(kernel), "kernel @k: allocate %x");
   }
 }
 
@@ -146,7 +146,7 @@ TEST(Verifier, ARegisterIndexThatDependsOnMemory) {
                                           .buffer = r,
                                           .value = float_constant({DType::kF32, 8}, 0),
                                           .index = load(table, index(0))})}};
-  EXPECT_EQ(refusal(kernel),
+  EXPECT_EQ(refusal_of(kernel),
             "kernel @k: index of the register buffer %r is no constant: load(%t, 0)");
 }
 

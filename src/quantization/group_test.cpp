@@ -8,13 +8,12 @@
 
 #include "quantization/awq.h"
 #include "quantization/cast.h"
+#include "quantization/test_helpers.h"
 #include "support/half.h"
 #include "support/strings.h"
 
 namespace mlc::quantization {
 namespace {
-
-const Quantization& mode(std::string_view name) { return **find_quantization(name, ""); }
 
 struct Group {
   std::vector<uint32_t> words;

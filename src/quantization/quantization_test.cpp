@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quantization/quantization.h"
+#include "quantization/test_helpers.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +8,6 @@
 
 namespace mlc::quantization {
 namespace {
-
-const Quantization& mode(std::string_view name) {
-  return **find_quantization(name, "--quantization");
-}
 
 // "name dtype [shape]" of each stored tensor, or the error.
 std::vector<std::string> stored(std::string_view name, const Weight& weight) {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <span>
 #include <string>
 
 #include "support/file.h"
@@ -36,12 +37,26 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+inline Bytes as_bytes(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+template <class T>
+std::string error_text(const Result<T>& result) {
+  return result.ok() ? "no error" : result.error().to_string();
+}
+
+inline testing::AssertionResult has_part(const std::string& text, std::string_view part) {
+  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << text << "\nlacks " << part;
+}
+
 inline std::string source_path(std::string_view name) { return path_join(MLC_SOURCE_DIR, name); }
 inline std::string shared_path(std::string_view name) {
   return path_join(path_join(MLC_SOURCE_DIR, "../shared"), name);
 }
 
 }  // namespace mlc
+
+#define EXPECT_HAS(text, part) EXPECT_TRUE(mlc::has_part(text, part))
 
 // First line of a test that reads ../shared: skipped where that folder is absent. Where it is
 // there, a file missing in it must fail the test.

@@ -10,6 +10,7 @@
 #include "support/testing.h"
 #include "tokenizers/formats.h"
 #include "tokenizers/json_fields.h"
+#include "tokenizers/test_helpers.h"
 #include "tokenizers/tokenizer.h"
 
 namespace mlc::tokenizers {
@@ -21,24 +22,10 @@ const Json& fixture() {
   return json;
 }
 
-std::vector<int32_t> ids_of(const Json& json) {
-  std::vector<int32_t> ids;
-  for (const Json& id : json.as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
-  return ids;
-}
-
 std::unique_ptr<Tokenizer> from_json(const Json& json) {
   auto tokenizer = tokenizer_from_json(json, "fixture");
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.error().to_string();
   return tokenizer.ok() ? std::move(tokenizer).value() : nullptr;
-}
-
-std::string streamed(const Tokenizer& tokenizer, const std::vector<int32_t>& ids,
-                     DecodeOptions options = {}) {
-  StreamDecoder decoder(tokenizer, options);
-  std::string text;
-  for (const int32_t id : ids) text += decoder.put(id);
-  return text + decoder.finish();
 }
 
 // A tokenizer that shows its words: each character becomes its bytes, behind "##" unless it begins

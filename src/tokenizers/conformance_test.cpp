@@ -6,27 +6,15 @@
 #include "support/json.h"
 #include "support/testing.h"
 #include "tokenizers/json_fields.h"
+#include "tokenizers/test_helpers.h"
 #include "tokenizers/tokenizer.h"
 
 namespace mlc::tokenizers {
 namespace {
 
-std::vector<int32_t> ids_of(const Json& json) {
-  std::vector<int32_t> ids;
-  for (const Json& id : json.as_array()) ids.push_back(static_cast<int32_t>(id.as_int()));
-  return ids;
-}
-
 std::string text_or(const Json& object, std::string_view key, const std::string& fallback) {
   const Json* const text = object.find(key);
   return text == nullptr ? fallback : text->as_string();
-}
-
-std::string streamed(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
-  StreamDecoder decoder(tokenizer);
-  std::string text;
-  for (const int32_t id : ids) text += decoder.put(id);
-  return text + decoder.finish();
 }
 
 void expect_encoded(const Tokenizer& tokenizer, const Json& expected, const std::string& text) {

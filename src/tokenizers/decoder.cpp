@@ -16,7 +16,6 @@ namespace mlc::tokenizers {
 namespace {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";
-constexpr std::string_view kBlankSymbol = "\xe2\x96\x81";
 
 // Blanks that cutting words apart left in English text.
 std::string clean_up(std::string text) {

@@ -7,6 +7,7 @@
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
 #include "tokenizers/json_fields.h"
+#include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
 
@@ -119,8 +120,6 @@ void append_precompiled(const Charsmap& charsmap, std::string_view text, std::st
     if (first && result.size() == size_before) *at_start = false;
   }
 }
-
-constexpr std::string_view kBlankSymbol = "\xe2\x96\x81";
 
 void append_sentencepiece(const SentencePieceRules& rules, const Trie& user_symbols,
                           std::string_view text, std::string& result) {

@@ -15,7 +15,7 @@ namespace {
 // counts the numbers of Latin-1 as word characters, and no others.
 constexpr std::string_view kSpace = "\\t-\\r\\x{85}\\p{Z}";
 constexpr std::string_view kHex = "0-9A-Fa-f";
-constexpr int kMaxDepth = 32;  // classes in classes
+constexpr int kMaxClassDepth = 32;  // classes in classes
 
 // General categories have two names. Blanks, hyphens and underscores do not count, nor does case.
 constexpr std::string_view kCategories[][2] = {{"letter", "L"},
@@ -275,7 +275,7 @@ class Translator {
 
   // [...] with classes inside and && between; at_ stands at the bracket.
   Result<Set> char_class(int depth) {
-    if (depth > kMaxDepth) return bad("has classes nested too deeply");
+    if (depth > kMaxClassDepth) return bad("has classes nested too deeply");
     ++at_;
     const bool negated = at_ < in_.size() && in_[at_] == '^';
     if (negated) ++at_;

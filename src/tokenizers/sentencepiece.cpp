@@ -108,9 +108,9 @@ struct Proto {
   SentencePieceRules rules;
 };
 
-class Reader {
+class SentencePieceReader {
  public:
-  explicit Reader(const std::string& where) : where_(where) {}
+  explicit SentencePieceReader(const std::string& where) : where_(where) {}
 
   Result<std::unique_ptr<Tokenizer>> read(std::string_view bytes) {
     MLC_RETURN_IF_ERROR(read_model(bytes));
@@ -341,7 +341,7 @@ class Reader {
 
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_sentencepiece(std::string_view model,
                                                                 const std::string& where) {
-  return Reader(where).read(model);
+  return SentencePieceReader(where).read(model);
 }
 
 }  // namespace mlc::tokenizers

@@ -10,6 +10,9 @@
 
 namespace mlc::tokenizers {
 
+// SentencePiece's mark of a blank: U+2581.
+constexpr std::string_view kBlankSymbol = "\xe2\x96\x81";
+
 // Bytes that a valid character takes, from its first byte.
 inline size_t utf8_length(char first) {
   const auto byte = static_cast<unsigned char>(first);

@@ -11,8 +11,6 @@ namespace {
 using runtime::SequenceTokens;
 using runtime::WantedLogits;
 
-constexpr int64_t kVocab = 203;
-
 std::vector<float> run_chunked(const TinyModel& model, std::span<const int32_t> tokens,
                                int64_t chunk, int64_t threads) {
   const auto session = model.open(threads);
@@ -38,9 +36,9 @@ class Bits : public testing::TestWithParam<std::string> {};
 
 TEST_P(Bits, DependOnNeitherChunksNorThreads) {
   const TinyModel model(spec(GetParam()));
-  const std::vector<int32_t> tokens = test_tokens(530, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(530, kTinyVocab);
   const std::vector<float> want = run_chunked(model, tokens, 512, 1);
-  ASSERT_EQ(want.size(), 530u * kVocab);
+  ASSERT_EQ(want.size(), 530u * kTinyVocab);
   for (const int64_t chunk : {1, 5, 16, 512}) {
     for (const int64_t threads : {1, 2, 3}) {
       EXPECT_TRUE(run_chunked(model, tokens, chunk, threads) == want)
@@ -51,7 +49,7 @@ TEST_P(Bits, DependOnNeitherChunksNorThreads) {
 
 TEST_P(Bits, DoNotDependOnTheBatch) {
   const TinyModel model(spec(GetParam()));
-  const std::vector<int32_t> tokens = test_tokens(300, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(300, kTinyVocab);
   const std::span<const int32_t> all(tokens);
   const std::vector<float> alone = run_chunked(model, all.first(200), 64, 2);
   // The same sequence in steps of 40 and then single tokens, among others at other lengths that
@@ -80,7 +78,8 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
       batch.push_back({third, all.subspan(static_cast<size_t>(step), 1), 300, WantedLogits::kNone});
     const auto logits = session->step(batch);
     ASSERT_TRUE(logits.ok()) << logits.error().to_string();
-    const auto own = logits->subspan(rows_before * kVocab, static_cast<size_t>(count) * kVocab);
+    const auto own =
+        logits->subspan(rows_before * kTinyVocab, static_cast<size_t>(count) * kTinyVocab);
     together.insert(together.end(), own.begin(), own.end());
     at += count;
   }
@@ -88,7 +87,7 @@ TEST_P(Bits, DoNotDependOnTheBatch) {
 }
 
 TEST_P(Bits, AreEqualOnEveryCpuLevel) {
-  const std::vector<int32_t> tokens = test_tokens(60, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(60, kTinyVocab);
   std::vector<float> want;
   for (const std::string& level : runnable_levels()) {
     const TinyModel model(spec(GetParam(), level));
@@ -104,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(Quantizations, Bits,
 
 TEST(KvCacheBits, AForkGoesOnAsItsParentWould) {
   const TinyModel model(spec("q4f16_1"));
-  const std::vector<int32_t> tokens = test_tokens(150, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(150, kTinyVocab);
   const std::span<const int32_t> all(tokens);
   const std::vector<float> want = run_chunked(model, tokens, 512, 2);
   const auto session = model.open(2);
@@ -122,12 +121,12 @@ TEST(KvCacheBits, AForkGoesOnAsItsParentWould) {
           ->feed(*child, all.subspan(100), 150, WantedLogits::kAll,
                  [&](std::span<const float> row) { got.insert(got.end(), row.begin(), row.end()); })
           .ok());
-  EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 100 * kVocab));
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 100 * kTinyVocab));
 }
 
 TEST(KvCacheBits, TruncationForgetsExactlyWhatWasCutOff) {
   const TinyModel model(spec("q4f16_1"));
-  const std::vector<int32_t> tokens = test_tokens(150, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(150, kTinyVocab);
   const std::span<const int32_t> all(tokens);
   const std::vector<float> want = run_chunked(model, tokens, 512, 2);
   const auto session = model.open(2);
@@ -142,7 +141,7 @@ TEST(KvCacheBits, TruncationForgetsExactlyWhatWasCutOff) {
           ->feed(sequence, all.subspan(70), 150, WantedLogits::kAll,
                  [&](std::span<const float> row) { got.insert(got.end(), row.begin(), row.end()); })
           .ok());
-  EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 70 * kVocab));
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin() + 70 * kTinyVocab));
 }
 
 TEST(SlidingWindow, PagesThatNobodySeesAreGivenBack) {
@@ -156,7 +155,7 @@ TEST(SlidingWindow, PagesThatNobodySeesAreGivenBack) {
   const auto session = model.open(2, 2048);
   const auto sequence = session->cache().add_sequence();
   const int64_t before = session->cache().free_pages(0);
-  const std::vector<int32_t> tokens = test_tokens(1500, kVocab);
+  const std::vector<int32_t> tokens = test_tokens(1500, kTinyVocab);
   const auto ignore = [](std::span<const float>) {};
   ASSERT_TRUE(session->feed(sequence, tokens, 1500, WantedLogits::kLast, ignore).ok());
   // A window of 100 and sinks span at most four blocks of two pages.

@@ -11,12 +11,10 @@ namespace {
 using runtime::SequenceId;
 using runtime::WantedLogits;
 
-constexpr int64_t kVocab = 203;
-
 // A tokenizer that knows all ids but the last three.
 std::unique_ptr<tokenizers::Tokenizer> make_tokenizer() {
   Json vocab = Json::object();
-  for (int i = 0; i < kVocab - 3; ++i) vocab.set(cat("t", i), i);
+  for (int i = 0; i < kTinyVocab - 3; ++i) vocab.set(cat("t", i), i);
   Json model = Json::object();
   model.set("type", "WordLevel");
   model.set("vocab", vocab);
@@ -83,14 +81,14 @@ TEST(CacheReuse, ATruncatedOrForkedSequenceGivesTheLogitsOfAFreshOne) {
     if (kind.name == "longrope") continue;  // the engine does not use such a cache again (below)
     const TinyModel model(kind.spec);
     const auto session = model.open(2);
-    const std::vector<int32_t> first = test_tokens(150, kVocab);
+    const std::vector<int32_t> first = test_tokens(150, kTinyVocab);
     for (const size_t common : {1u, 15u, 16u, 70u, 128u, 149u, 150u}) {
       std::vector<int32_t> second(first.begin(), first.begin() + static_cast<int64_t>(common));
       for (int32_t i = 0; i < 60; ++i) second.push_back(i * 7 % 199);
       const auto length = static_cast<int64_t>(second.size());
       const SequenceId fresh = session->cache().add_sequence();
       std::vector<float> want = logits_of(*session, fresh, second, length);
-      want.erase(want.begin(), want.begin() + static_cast<int64_t>(common) * kVocab);
+      want.erase(want.begin(), want.begin() + static_cast<int64_t>(common) * kTinyVocab);
       session->cache().remove(fresh);
 
       const SequenceId used = session->cache().add_sequence();

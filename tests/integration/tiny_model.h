@@ -24,6 +24,7 @@ struct TinyModelSpec {
   uint64_t seed = 1;
 };
 
+constexpr int64_t kTinyVocab = 203;  // of all of these
 // Sizes whose K is ragged to groups and words of every mode, with grouped queries.
 Json tiny_llama_config();
 // The same with K that AWQ can hold (a multiple of 128).

@@ -27,12 +27,10 @@ struct Spec {
   char type = 0;
 };
 
-bool is_digit_char(char c) { return c >= '0' && c <= '9'; }
-
 // Digits at `i`, which moves behind them; INT32_MAX for more than fit.
 int64_t read_number(std::string_view text, size_t& i) {
   int64_t number = 0;
-  while (i < text.size() && is_digit_char(text[i])) {
+  while (i < text.size() && is_ascii_digit(text[i])) {
     number = std::min<int64_t>(number * 10 + (text[i++] - '0'), INT32_MAX);
   }
   return number;
@@ -196,7 +194,7 @@ bool parse_spec(Machine& machine, std::string_view text, Spec& spec) {
   if (i < text.size() && (text[i] == ',' || text[i] == '_')) spec.grouping = text[i++];
   if (i < text.size() && text[i] == '.') {
     ++i;
-    if (i == text.size() || !is_digit_char(text[i])) {
+    if (i == text.size() || !is_ascii_digit(text[i])) {
       machine.fail("ValueError", "Format specifier missing precision");
       return false;
     }

@@ -10,9 +10,8 @@
 namespace mlc::jinja {
 namespace {
 
-bool is_digit_char(char c) { return c >= '0' && c <= '9'; }
 bool is_hex_char(char c) {
-  return is_digit_char(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+  return is_ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 // "\r\n" and "\r" as "\n"; one newline at the very end is dropped.
@@ -202,7 +201,7 @@ class Lexer {
 
   bool token(std::string& open) {
     const char c = text_[position_];
-    if (is_digit_char(c)) return number();
+    if (is_ascii_digit(c)) return number();
     if (c == '\'' || c == '"') return string(c);
     const Character first = character_at(text_, position_);
     if (is_word(first.code)) return name();
@@ -269,22 +268,22 @@ class Lexer {
         return integer(begin + 2, end, kind == 'x' ? 16 : kind == 'o' ? 8 : 2);
       }
     }
-    size_t end = digits_end(begin, is_digit_char);
+    size_t end = digits_end(begin, is_ascii_digit);
     bool is_float = false;
     const bool after_dot = begin > 0 && text_[begin - 1] == '.';
     if (!after_dot) {
-      if (end + 1 < text_.size() && text_[end] == '.' && is_digit_char(text_[end + 1])) {
+      if (end + 1 < text_.size() && text_[end] == '.' && is_ascii_digit(text_[end + 1])) {
         is_float = true;
-        end = digits_end(end + 1, is_digit_char);
+        end = digits_end(end + 1, is_ascii_digit);
       }
       if (letter(end) == 'e') {
         size_t exponent = end + 1;
         if (exponent < text_.size() && (text_[exponent] == '+' || text_[exponent] == '-')) {
           ++exponent;
         }
-        if (exponent < text_.size() && is_digit_char(text_[exponent])) {
+        if (exponent < text_.size() && is_ascii_digit(text_[exponent])) {
           is_float = true;
-          end = digits_end(exponent, is_digit_char);
+          end = digits_end(exponent, is_ascii_digit);
         }
       }
     }
@@ -306,7 +305,7 @@ class Lexer {
     int64_t value = 0;
     for (const char c : text_.substr(begin, end - begin)) {
       if (c == '_') continue;
-      const int digit = is_digit_char(c) ? c - '0' : (c | 0x20) - 'a' + 10;
+      const int digit = is_ascii_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
       if (__builtin_mul_overflow(value, base, &value) ||
           __builtin_add_overflow(value, digit, &value)) {
         return fail("an integer is beyond 64 bits");
@@ -388,7 +387,7 @@ class Lexer {
     uint32_t code = 0;
     for (const char c : text_.substr(i, digits)) {
       if (!is_hex_char(c)) return std::nullopt;
-      code = code * 16 + static_cast<uint32_t>(is_digit_char(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+      code = code * 16 + static_cast<uint32_t>(is_ascii_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
     }
     return code;
   }

@@ -64,10 +64,10 @@ Value text_test(Machine& machine, Value value, std::string_view method) {
   const Value self = machine.text(*text);
   return self.failed() ? self : call_builtin(machine, *find_method(self, method), self, {});
 }
-Value lower(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
+Value lower_test(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
   return text_test(machine, value, "islower");
 }
-Value upper(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
+Value upper_test(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
   return text_test(machine, value, "isupper");
 }
 
@@ -108,7 +108,7 @@ constexpr Builtin kTests[] = {
     {"iterable", "", iterable},
     {"le", "other", compares<Comparison::kLe>},
     {"lessthan", "other", compares<Comparison::kLt>},
-    {"lower", "", lower},
+    {"lower", "", lower_test},
     {"lt", "other", compares<Comparison::kLt>},
     {"mapping", "", is_kind<Kind::kDict>},
     {"ne", "other", compares<Comparison::kNe>},
@@ -123,7 +123,7 @@ constexpr Builtin kTests[] = {
     {"test", "", is_test},
     {"true", "", is_true},
     {"undefined", "", is_kind<Kind::kUndefined>},
-    {"upper", "", upper},
+    {"upper", "", upper_test},
 };
 
 }  // namespace

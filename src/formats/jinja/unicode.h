@@ -20,6 +20,7 @@ Character character_at(std::string_view text, size_t offset);
 void append_character(std::string& text, uint32_t code);
 
 bool is_ascii(std::string_view text);
+inline bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 int64_t count_characters(std::string_view text);
 // The byte at which each character begins, and the text's length at the end.
 std::vector<size_t> character_offsets(std::string_view text);
