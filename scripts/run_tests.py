@@ -21,6 +21,7 @@ import fuzz_seeds
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build/test"
+OBJECTS = LOGS / "objects"  # kernels that were compiled: an unchanged kernel is compiled once
 JOBS = str(len(os.sched_getaffinity(0)))
 FUZZ_SECONDS = 5
 MEASURING = ["read_bandwidth"]  # end-to-end tests of the stage speed
@@ -59,7 +60,7 @@ class Job:
         with open(log, "wb") as file:
             # A group of its own, so that nothing that it started outlives it.
             process = subprocess.Popen([str(word) for word in self.command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-                                       stdin=subprocess.DEVNULL, env={**os.environ, **self.environment}, start_new_session=True)
+                                       stdin=subprocess.DEVNULL, env={**os.environ, "MLC_OBJECT_CACHE": str(OBJECTS), **self.environment}, start_new_session=True)
             try:
                 status = process.wait(self.timeout_seconds)
             except BaseException as error:

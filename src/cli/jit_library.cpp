@@ -5,6 +5,7 @@
 
 #include "cli/version.h"
 #include "compiler/compile.h"
+#include "compiler/object_cache.h"
 #include "formats/md5.h"
 #include "formats/model_library.h"
 #include "runtime/model_library.h"
@@ -29,9 +30,7 @@ Policy jit_policy() {
 }
 
 std::string cache_home() {
-  if (const auto home = environment("MLC_LLM_HOME")) return *home;
-  if (const auto cache = environment("XDG_CACHE_HOME")) return path_join(*cache, "mlc_llm");
-  if (const auto home = environment("HOME")) return path_join(*home, ".cache/mlc_llm");
+  if (const auto home = compiler::cache_home()) return *home;
   throw UserError("MLC_LLM_HOME",
                   "is not set, nor is HOME: there is no place for the compiled library", "",
                   "set MLC_LLM_HOME, or give --model-lib");
@@ -110,6 +109,7 @@ std::string jit_library(const JitOptions& options) {
   compile.model = options.model;
   compile.device = options.device;
   compile.opt = options.opt;
+  compile.object_cache = compiler::default_object_cache();
   compile.overrides = options.overrides;
   compile.output = path;
   const double begin = now_seconds();

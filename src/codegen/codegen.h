@@ -18,18 +18,20 @@ struct KernelToGenerate {
 };
 
 struct GenerateOptions {
-  int threads =
-      1;  // modules that are compiled at once; the bytes do not depend on the machine's load
+  int threads = 1;            // kernels that are compiled at once; the bytes do not depend on it
   bool want_llvm_ir = false;  // before and after optimization
   bool want_assembly = false;
 };
 
 struct GeneratedCode {
   std::vector<std::string>
-      objects;  // relocatable files; each kernel is a hidden function of its symbol
+      objects;  // relocatable files, one for each kernel: a hidden function of its symbol
   std::string llvm_ir;
   std::string assembly;
 };
+
+// Changes where equal kernels may give other objects: LLVM's version and a digest of our emitters.
+std::string generator_version();
 
 // Kernels must be verified and free of math calls and vectorized loops (kernel/passes).
 GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels,

@@ -5,6 +5,7 @@
 
 #include "codegen/codegen.h"
 #include "compiler/gen_config.h"
+#include "compiler/object_cache.h"
 #include "formats/model_library.h"
 #include "link/link.h"
 #include "quantization/rewrite.h"
@@ -155,6 +156,46 @@ std::set<std::string> known_passes(const std::vector<std::string>& disabled) {
   return {disabled.begin(), disabled.end()};
 }
 
+// Objects of the kernels in their order, compiled or from the cache. With a dump all are compiled.
+std::vector<std::string> kernel_objects(const std::vector<codegen::KernelToGenerate>& kernels,
+                                        const target::Target& target,
+                                        const CompileOptions& options) {
+  const ObjectCache cache(options.object_cache);
+  std::vector<std::string> keys;
+  std::vector<std::string> objects(kernels.size());
+  std::vector<codegen::KernelToGenerate> missing;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    keys.push_back(ObjectCache::key(*kernels[i].kernel, kernels[i].symbol, target,
+                                    codegen::generator_version()));
+    std::optional<std::string> found;
+    if (options.debug_dump.empty()) found = cache.find(keys.back());
+    if (found) {
+      objects[i] = std::move(*found);
+    } else {
+      missing.push_back(kernels[i]);
+      places.push_back(i);
+    }
+  }
+  codegen::GenerateOptions generate;
+  generate.threads = static_cast<int>(options.threads > 0 ? options.threads : physical_cores());
+  generate.want_llvm_ir = generate.want_assembly = !options.debug_dump.empty();
+  codegen::GeneratedCode code = codegen::generate_kernels(missing, target, generate);
+  for (size_t i = 0; i < missing.size(); ++i) {
+    cache.put(keys[places[i]], code.objects[i]);
+    objects[places[i]] = std::move(code.objects[i]);
+  }
+  if (!options.debug_dump.empty()) {
+    or_throw(
+        write_file(path_join(options.debug_dump, cat("code-", target.level, ".ll")), code.llvm_ir));
+    or_throw(
+        write_file(path_join(options.debug_dump, cat("code-", target.level, ".s")), code.assembly));
+  }
+  constexpr uint64_t kMaxCacheBytes = 512 << 20;
+  if (!missing.empty()) cache.limit(kMaxCacheBytes);
+  return objects;
+}
+
 }  // namespace
 
 formats::ChatConfig resolve_chat_config(const CompileOptions& options) {
@@ -263,18 +304,9 @@ CompileReport compile(const CompileOptions& options) {
       variant.kernel_symbols.push_back(cat("mlc_kernel_", planned.kernels[i].name));
       kernels.push_back({&planned.kernels[i], variant.kernel_symbols.back()});
     }
-    codegen::GenerateOptions generate;
-    generate.threads = static_cast<int>(options.threads > 0 ? options.threads : physical_cores());
-    generate.want_llvm_ir = generate.want_assembly = !options.debug_dump.empty();
-    codegen::GeneratedCode code = timed(
-        "generate-code", [&] { return codegen::generate_kernels(kernels, target, generate); });
-    if (!options.debug_dump.empty()) {
-      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".ll")),
-                          code.llvm_ir));
-      or_throw(write_file(path_join(options.debug_dump, cat("code-", target.level, ".s")),
-                          code.assembly));
-    }
-    for (std::string& object : code.objects) objects.push_back(std::move(object));
+    std::vector<std::string> code =
+        timed("generate-code", [&] { return kernel_objects(kernels, target, options); });
+    std::move(code.begin(), code.end(), std::back_inserter(objects));
     variants.push_back(std::move(variant));
   }
   objects.push_back(codegen::generate_library_object(

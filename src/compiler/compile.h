@@ -24,7 +24,8 @@ struct CompileOptions {
   std::string output;
   std::string debug_dump;
   std::vector<std::string> disabled_passes;
-  int64_t threads = 0;  // 0: one for each physical core
+  int64_t threads = 0;       // 0: one for each physical core
+  std::string object_cache;  // folder of kernels that were compiled before; empty: none
 };
 
 struct CompileReport {

@@ -68,11 +68,15 @@ def equal_input_gives_equal_bytes(program):
         model, library = make_config(program, quantization), program.folder / "lib.so"
         found = []
         for options, prepare in (([], None), ([], None), ([], on_one_cpu), (["--debug-dump", program.folder / "dump"], None)):
-            program.run("compile", model, "--host", host, "-o", library, *options, prepare=prepare)
+            program.run("compile", model, "--host", host, "-o", library, *options, prepare=prepare,
+                        environment={"MLC_OBJECT_CACHE": "OFF"})  # all is compiled each time
             found.append(library.read_bytes())
         check(found[0] == found[1], quantization, host, "the second time other bytes")
         check(found[0] == found[2], quantization, host, "on one CPU other bytes")
         check(found[0] == found[3], quantization, host, "with --debug-dump other bytes")
+        for _ in range(2):
+            program.run("compile", model, "--host", host, "-o", library, environment={"MLC_OBJECT_CACHE": program.folder / "objects"})
+            check(found[0] == library.read_bytes(), quantization, host, "with the cache of objects other bytes")
 
 
 def functions(assembly):

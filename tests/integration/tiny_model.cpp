@@ -15,6 +15,7 @@
 #include "quantization/group.h"
 #include "quantization/rewrite.h"
 #include "support/half.h"
+#include "support/process.h"
 #include "support/throw.h"
 
 namespace mlc {
@@ -89,6 +90,7 @@ TinyModel::TinyModel(const TinyModelSpec& spec) : quantization_(spec.quantizatio
   options.model = directory();
   options.output = library();
   options.opt = spec.opt;
+  options.object_cache = environment("MLC_OBJECT_CACHE").value_or("");
   compiler::compile(options);
   unsetenv("MLC_CPU_LEVEL");
 }

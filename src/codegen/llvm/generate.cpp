@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LLVM modules to object files: target machine, the pass pipeline, emission on several threads.
+#include <atomic>
 #include <mutex>
 #include <thread>
 
@@ -109,14 +110,13 @@ std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext& context,
   return module;
 }
 
-ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels,
-                             const target::Target& target, const GenerateOptions& options) {
+ModuleResult generate_module(const KernelToGenerate& item, const target::Target& target,
+                             const GenerateOptions& options) {
   llvm::LLVMContext context;
   context.setDiscardValueNames(!options.want_llvm_ir);
   const auto machine = make_target_machine(target);
   const auto module = make_module(context, *machine);
-  for (const KernelToGenerate* item : kernels)
-    emit_kernel(*module, *item->kernel, item->symbol, target);
+  emit_kernel(*module, *item.kernel, item.symbol, target);
   std::string problem;
   llvm::raw_string_ostream problem_stream(problem);
   MLC_CHECK(!llvm::verifyModule(*module, &problem_stream)) << problem;
@@ -128,8 +128,7 @@ ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels,
                                 // same kind
     llvm::LLVMContext again;
     const auto copy = make_module(again, *machine);
-    for (const KernelToGenerate* item : kernels)
-      emit_kernel(*copy, *item->kernel, item->symbol, target);
+    emit_kernel(*copy, *item.kernel, item.symbol, target);
     optimize(*copy, *machine);
     result.assembly =
         emit(*copy, *make_target_machine(target), llvm::CodeGenFileType::AssemblyFile);
@@ -140,31 +139,31 @@ ModuleResult generate_module(std::span<const KernelToGenerate* const> kernels,
 
 }  // namespace
 
+std::string generator_version() { return LLVM_VERSION_STRING " " MLC_EMITTERS_DIGEST; }
+
 GeneratedCode generate_kernels(std::span<const KernelToGenerate> kernels,
                                const target::Target& target, const GenerateOptions& options) {
   initialize_llvm();
-  // The split over modules does not depend on the number of threads, so that neither do the bytes.
-  constexpr size_t kModules = 4;
-  std::vector<std::vector<const KernelToGenerate*>> groups(std::min(kModules, kernels.size()));
-  for (size_t i = 0; i < kernels.size(); ++i) groups[i % groups.size()].push_back(&kernels[i]);
-  std::vector<ModuleResult> results(groups.size());
-  std::vector<std::exception_ptr> errors(groups.size());
-  const size_t workers = std::min(groups.size(), static_cast<size_t>(std::max(1, options.threads)));
-  const auto work = [&](size_t worker) {
-    for (size_t i = worker; i < groups.size(); i += workers) {
+  std::vector<ModuleResult> results(kernels.size());
+  std::vector<std::exception_ptr> errors(kernels.size());
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < kernels.size(); i = next++) {
       try {
-        results[i] = generate_module(groups[i], target, options);
+        results[i] = generate_module(kernels[i], target, options);
       } catch (...) {
         errors[i] = std::current_exception();
       }
     }
   };
   std::vector<std::thread> threads;
-  for (size_t worker = 1; worker < workers; ++worker) threads.emplace_back(work, worker);
-  if (!groups.empty()) work(0);
+  for (size_t i = 1;
+       i < std::min(kernels.size(), static_cast<size_t>(std::max(1, options.threads))); ++i)
+    threads.emplace_back(work);
+  work();
   for (std::thread& thread : threads) thread.join();
   GeneratedCode code;
-  for (size_t i = 0; i < groups.size(); ++i) {
+  for (size_t i = 0; i < kernels.size(); ++i) {
     if (errors[i]) std::rethrow_exception(errors[i]);
     code.objects.push_back(std::move(results[i].object));
     code.llvm_ir += results[i].llvm_ir;

@@ -24,7 +24,7 @@ class Program:
     def __init__(self, path, folder):
         self.path = str(pathlib.Path(path).resolve())
         self.folder = pathlib.Path(folder)
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("MLC_")}
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("MLC_") or k == "MLC_OBJECT_CACHE"}
         self.environment["MLC_LLM_HOME"] = str(self.folder / "home")
 
     def run(self, *arguments, status=0, text="", environment=None, prepare=None):

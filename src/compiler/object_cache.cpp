@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "compiler/object_cache.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "formats/md5.h"
+#include "kernel/text.h"
+#include "support/file.h"
+#include "support/process.h"
+#include "support/strings.h"
+
+namespace mlc::compiler {
+namespace {
+
+std::string digest(std::string_view text) {
+  formats::Md5 md5;
+  md5.update(std::as_bytes(std::span(text)));
+  return md5.finish();
+}
+
+constexpr size_t kDigestDigits = 32;
+
+}  // namespace
+
+std::optional<std::string> cache_home() {
+  if (const auto home = environment("MLC_LLM_HOME")) return home;
+  if (const auto cache = environment("XDG_CACHE_HOME")) return path_join(*cache, "mlc_llm");
+  if (const auto home = environment("HOME")) return path_join(*home, ".cache/mlc_llm");
+  return std::nullopt;
+}
+
+std::string default_object_cache() {
+  if (const auto folder = environment("MLC_OBJECT_CACHE")) return *folder == "OFF" ? "" : *folder;
+  const auto home = cache_home();
+  return home ? path_join(*home, "objects") : "";
+}
+
+std::string ObjectCache::key(const kernel::Kernel& kernel, const std::string& symbol,
+                             const target::Target& target, const std::string& generator_version) {
+  return digest(cat(generator_version, "\n", target.triple, " ", target.architecture, " ",
+                    target.level, " ", join(target.features.names(), " "), " ", target.tune_cpu,
+                    "\n", symbol, "\n", kernel::to_text(kernel)));
+}
+
+std::string ObjectCache::path(const std::string& key) const {
+  return path_join(folder_, key + ".o");
+}
+
+std::optional<std::string> ObjectCache::find(const std::string& key) const {
+  if (folder_.empty()) return std::nullopt;
+  auto file = read_file(path(key));
+  // The object stands behind its own digest: a file that was damaged is not used.
+  if (!file.ok() || file->size() < kDigestDigits) return std::nullopt;
+  std::string object = file->substr(kDigestDigits);
+  if (digest(object) != std::string_view(*file).substr(0, kDigestDigits)) return std::nullopt;
+  return object;
+}
+
+void ObjectCache::put(const std::string& key, const std::string& object) const {
+  if (folder_.empty() || !make_directories(folder_).ok()) return;
+  (void)write_file(path(key), digest(object) + object);
+}
+
+void ObjectCache::limit(uint64_t bytes) const {
+  if (folder_.empty()) return;
+  const auto names = list_directory(folder_);
+  if (!names.ok()) return;
+  const auto size = [&](const std::string& name) {
+    const auto result = file_bytes(path_join(folder_, name));
+    return result.ok() ? *result : 0;  // another process may have removed it
+  };
+  uint64_t sum = 0;
+  for (const std::string& name : *names) sum += size(name);
+  if (sum <= bytes) return;
+  for (const std::string& name : *names) {
+    if (sum <= bytes / 2) break;
+    sum -= std::min(sum, size(name));
+    std::remove(path_join(folder_, name).c_str());
+  }
+}
+
+}  // namespace mlc::compiler

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects of kernels that were compiled before, in a folder: one file for each, named by a digest
+// of all that the object depends on: the kernel's text, the target and the code generator. Nothing
+// in it is ever out of date. What cannot be read or written is as if it were not there.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kernel/ir.h"
+#include "target/target.h"
+
+namespace mlc::compiler {
+
+// Where the program keeps what it may lose: $MLC_LLM_HOME, else $XDG_CACHE_HOME/mlc_llm, else
+// ~/.cache/mlc_llm; nothing where none of them is set.
+std::optional<std::string> cache_home();
+
+// $MLC_OBJECT_CACHE, where OFF is none; else `objects` in cache_home(). Empty: none.
+std::string default_object_cache();
+
+class ObjectCache {
+ public:
+  // `folder`: empty for none.
+  explicit ObjectCache(std::string folder) : folder_(std::move(folder)) {}
+
+  static std::string key(const kernel::Kernel& kernel, const std::string& symbol,
+                         const target::Target& target, const std::string& generator_version);
+
+  std::optional<std::string> find(const std::string& key) const;
+  void put(const std::string& key, const std::string& object) const;
+  // Halves the cache where it has more bytes; by name, which is as good as chance.
+  void limit(uint64_t bytes) const;
+
+ private:
+  std::string path(const std::string& key) const;
+  std::string folder_;
+};
+
+}  // namespace mlc::compiler
