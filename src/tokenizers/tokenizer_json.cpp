@@ -2,6 +2,9 @@
 // tokenizer.json, the format of Hugging Face's tokenizers package. The vocabulary and the merges go
 // straight from the text into tables; the small parts are read as trees. `truncation` and `padding`
 // are settings of the program that wrote the file, not of the tokenizer: they are not applied.
+#include <algorithm>
+#include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,6 +36,54 @@ struct ModelFields {
   bool has_merges = false;
   bool is_unigram = false;  // the vocabulary is a list of scores
 };
+
+// A number as the tokenizers package reads it (serde_json without its feature float_roundtrip):
+// digits while they fit in 64 bits, then one product or quotient. The result may lie a bit beside
+// the nearest double, and that decides between two ways to cut a word that cost the same.
+double serde_double(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  uint64_t digits = 0;
+  int64_t exponent = 0;
+  bool fraction = false;
+  bool full = false;
+  size_t i = 0;
+  for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      continue;
+    }
+    const auto digit = static_cast<uint64_t>(text[i] - '0');
+    full |= digits > (std::numeric_limits<uint64_t>::max() - digit) / 10;
+    if (full) {
+      exponent += fraction ? 0 : 1;
+      continue;
+    }
+    digits = digits * 10 + digit;
+    exponent -= fraction ? 1 : 0;
+  }
+  if (i < text.size()) {
+    std::string_view power = text.substr(i + 1);
+    if (power.starts_with('+')) power.remove_prefix(1);
+    constexpr int64_t kFar = 1'000'000;
+    exponent += std::clamp(parse_int64(power).value_or(power.starts_with('-') ? -kFar : kFar),
+                           -kFar, kFar);
+  }
+  static const std::array<double, 309> kPowers = [] {
+    std::array<double, 309> powers{};
+    for (size_t k = 0; k < powers.size(); ++k) powers[k] = *parse_double(cat("1e", k));
+    return powers;
+  }();
+  auto value = static_cast<double>(digits);
+  while (value != 0 && exponent != 0) {
+    const int64_t step = std::clamp<int64_t>(exponent, -308, 308);
+    const double power = kPowers[static_cast<size_t>(step < 0 ? -step : step)];
+    value = step < 0 ? value / power : value * power;
+    exponent -= step;
+    if (value > std::numeric_limits<double>::max()) break;
+  }
+  return negative ? -value : value;
+}
 
 class Reader {
  public:
@@ -264,15 +315,15 @@ class Reader {
     scores_.clear();
     std::string_view token;
     for (in_.enter_array(); in_.next_element();) {
-      double score = 0;
+      std::string_view number;
       const auto id = static_cast<int64_t>(scores_.size());
       if (!in_.enter_array() || !in_.next_element() || !in_.read_string(&token)) break;
       if (!vocabulary_.add(token, id)) return bad_id(token, id);
-      if (!in_.next_element() || !in_.read_double(&score)) {
+      if (!in_.next_element() || !in_.read_number(&number)) {
         in_.fail("has a token without a score", "[text, score]");
         break;
       }
-      scores_.push_back(score);
+      scores_.push_back(serde_double(number));
       if (in_.next_element()) in_.fail("has a token with more than a score", "[text, score]");
     }
     vocabulary_.index();

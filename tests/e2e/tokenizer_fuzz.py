@@ -9,6 +9,7 @@ special tokens, decoded texts of these and of random ids, and the joined pieces 
 differs is made as short as possible and printed, to be fixed and added to found.json.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import tempfile
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RUST_BACKTRACE"] = "0"
 try:
     import tokenizers
 except ImportError:
@@ -30,6 +32,19 @@ from support.tokenizer_texts import random_text
 
 BATCH = 250
 FOUND = ROOT / "tests/fixtures/tokenizers/found.json"
+
+
+@contextlib.contextmanager
+def quiet():
+    """Without standard error, where the package reports each panic."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 class Ours:
@@ -63,7 +78,8 @@ class Theirs:
                 if isinstance(error, KeyboardInterrupt):
                     raise
                 return None
-        return [one(value) for value in values]
+        with quiet():
+            return [one(value) for value in values]
 
 
 def same_sign(text, pieces):
@@ -148,8 +164,10 @@ def tokenizer_files(program, arguments, rng):
     while made < max(4, arguments.seconds // 4):
         seed = rng.randrange(1 << 30)
         try:
-            yield saved(f"random-{seed}", tokenizer_recipes.random_recipe(random.Random(seed)))
+            with quiet():
+                tokenizer = tokenizer_recipes.random_recipe(random.Random(seed))
             made += 1
+            yield saved(f"random-{seed}", tokenizer)
         except BaseException as error:  # pylint: disable=broad-exception-caught
             if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
                 raise
