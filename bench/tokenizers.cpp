@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The speed of a tokenizer on one thread: `bench_tokenizers TOKENIZER TEXT_FILE... [--rounds N]`.
+// The speed of a tokenizer on one thread: `bench_tokenizers TOKENIZER TEXT_FILE... [--rounds N]
+// [--cache FOLDER]`.
 // Prints JSON: milliseconds of loading, and for each file those of encoding it whole and of
 // decoding it. Times are CPU time of the thread, so that other programs disturb little; the best of
 // the rounds counts. bench/compare_tokenizers.py runs it beside Hugging Face's tokenizers package.
@@ -38,22 +39,26 @@ double best_of(int64_t rounds, F run) {
 
 int run(const std::vector<std::string>& arguments) {
   std::vector<std::string> paths;
+  std::string cache;
   int64_t rounds = 5;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--rounds" && i + 1 < arguments.size()) {
       rounds = std::max<int64_t>(1, parse_int64(arguments[++i]).value_or(1));
+    } else if (arguments[i] == "--cache" && i + 1 < arguments.size()) {
+      cache = arguments[++i];
     } else {
       paths.push_back(arguments[i]);
     }
   }
   if (paths.empty()) {
-    std::fputs("usage: bench_tokenizers TOKENIZER TEXT_FILE... [--rounds N]\n", stderr);
+    std::fputs("usage: bench_tokenizers TOKENIZER TEXT_FILE... [--rounds N] [--cache FOLDER]\n",
+               stderr);
     return 2;
   }
   std::unique_ptr<tokenizers::Tokenizer> tokenizer;
   const double load = best_of(rounds, [&] {
     tokenizer.reset();
-    tokenizer = or_throw(tokenizers::load_tokenizer(paths[0]));
+    tokenizer = or_throw(tokenizers::load_tokenizer(paths[0], cache));
   });
   Json result = Json::object();
   result.set("tokens", tokenizer->vocab_size());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cli/cache.h"
 #include "cli/version.h"
 #include "compiler/compile.h"
 #include "formats/md5.h"
@@ -26,15 +27,6 @@ Policy jit_policy() {
   if (text == "READONLY") return Policy::kReadOnly;
   throw UserError(unknown_name_error(ErrorKind::kUser, "MLC_JIT_POLICY", "policy", text,
                                      {"ON", "OFF", "REDO", "READONLY"}));
-}
-
-std::string cache_home() {
-  if (const auto home = environment("MLC_LLM_HOME")) return *home;
-  if (const auto cache = environment("XDG_CACHE_HOME")) return path_join(*cache, "mlc_llm");
-  if (const auto home = environment("HOME")) return path_join(*home, ".cache/mlc_llm");
-  throw UserError("MLC_LLM_HOME",
-                  "is not set, nor is HOME: there is no place for the compiled library", "",
-                  "set MLC_LLM_HOME, or give --model-lib");
 }
 
 // With the keys of all objects in order.
@@ -89,7 +81,13 @@ std::string jit_library(const JitOptions& options) {
     throw UserError("MLC_JIT_POLICY", "is OFF: no library is compiled or taken from the cache", "",
                     "give --model-lib");
   }
-  const std::string directory = path_join(cache_home(), "model_lib");
+  const std::optional<std::string> home = cache_home();
+  if (!home) {
+    throw UserError("MLC_LLM_HOME",
+                    "is not set, nor is HOME: there is no place for the compiled library", "",
+                    "set MLC_LLM_HOME, or give --model-lib");
+  }
+  const std::string directory = path_join(*home, "model_lib");
   const std::string path = path_join(
       directory, cat(library_key(options), ".", environment("MLC_DSO_SUFFIX").value_or("so")));
   if (policy != Policy::kRedo && file_exists(path)) {

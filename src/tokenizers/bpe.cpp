@@ -10,6 +10,7 @@
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
 #include "tokenizers/byte_tokens.h"
+#include "tokenizers/flat_file.h"
 #include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
@@ -47,6 +48,23 @@ void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
   while (slots_[i].key != kEmpty && slots_[i].key != key) i = (i + 1) & mask_;
   if (slots_[i].key == kEmpty) ++count_;
   slots_[i] = Slot{key, merge};
+}
+
+void MergeTable::write(FlatWriter& out) const {
+  out.value(static_cast<uint64_t>(count_));
+  out.array(slots_);
+}
+
+bool MergeTable::read(FlatReader& in) {
+  uint64_t count = 0;
+  if (!in.value(&count) || !in.array(&slots_)) return false;
+  count_ = static_cast<size_t>(count);
+  // A search ends at a free slot: there must be one.
+  if (slots_.size() < 2 || !std::has_single_bit(slots_.size()) || count_ >= slots_.size())
+    return false;
+  mask_ = slots_.size() - 1;
+  shift_ = 64 - std::countr_zero(slots_.size());
+  return true;
 }
 
 Bpe::Bpe(Vocabulary vocabulary, size_t prefix_size)
@@ -178,6 +196,43 @@ Result<void> Bpe::finish(BpeOptions options, const std::string& where) {
   falls_back_ = options_.byte_fallback && std::none_of(fallback_ids_.begin(), fallback_ids_.end(),
                                                        [](int32_t id) { return id < 0; });
   return {};
+}
+
+void Bpe::write_tables(FlatWriter& out) const {
+  vocabulary_.write(out);
+  merges_.write(out);
+  joins_.write(out);
+  out.value(static_cast<uint64_t>(prefix_size_));
+  out.value(unknown_id_);
+  out.value(falls_back_);
+  out.value(plain_);
+  out.value(options_.unknown_token.has_value());
+  out.array(options_.unknown_token.value_or(""));
+  out.array(options_.continuing_prefix);
+  out.array(options_.end_suffix);
+  out.value(options_.fuse_unknown);
+  out.value(options_.byte_fallback);
+  out.value(options_.ignore_merges);
+}
+
+std::unique_ptr<Bpe> Bpe::from_tables(FlatReader& in) {
+  Vocabulary vocabulary;
+  if (!vocabulary.read(in)) return nullptr;
+  auto bpe = std::make_unique<Bpe>(std::move(vocabulary));
+  uint64_t prefix_size = 0;
+  bool has_unknown = false;
+  std::string unknown;
+  BpeOptions& options = bpe->options_;
+  if (!bpe->merges_.read(in) || !bpe->joins_.read(in) || !in.value(&prefix_size) ||
+      !in.value(&bpe->unknown_id_) || !in.value(&bpe->falls_back_) || !in.value(&bpe->plain_) ||
+      !in.value(&has_unknown) || !in.array(&unknown) || !in.array(&options.continuing_prefix) ||
+      !in.array(&options.end_suffix) || !in.value(&options.fuse_unknown) ||
+      !in.value(&options.byte_fallback) || !in.value(&options.ignore_merges)) {
+    return nullptr;
+  }
+  bpe->prefix_size_ = static_cast<size_t>(prefix_size);
+  if (has_unknown) options.unknown_token = std::move(unknown);
+  return bpe;
 }
 
 void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, ModelScratch& scratch) const {

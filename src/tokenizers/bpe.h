@@ -38,6 +38,8 @@ class MergeTable {
   void prefetch(int32_t left, int32_t right) const {
     __builtin_prefetch(&slots_[place(pair(left, right))]);
   }
+  void write(FlatWriter& out) const;
+  bool read(FlatReader& in);
 
  private:
   static constexpr uint64_t kEmpty = ~uint64_t{0};
@@ -75,6 +77,10 @@ class Bpe final : public Model {
   void add_merge(std::string_view left, std::string_view right);
   // An error for a token that is named and is not in the vocabulary.
   Result<void> finish(BpeOptions options, const std::string& where);
+
+  // After finish(): all that encode() needs, and a model of it. Null for what is no such thing.
+  void write_tables(FlatWriter& out) const;
+  static std::unique_ptr<Bpe> from_tables(FlatReader& in);
 
   void encode(std::string_view word, std::vector<int32_t>& ids,
               ModelScratch& scratch) const override;

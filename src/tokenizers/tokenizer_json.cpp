@@ -13,8 +13,10 @@
 #include "support/json_cursor.h"
 #include "support/strings.h"
 #include "tokenizers/bpe.h"
+#include "tokenizers/flat_file.h"
 #include "tokenizers/json_fields.h"
 #include "tokenizers/tokenizer.h"
+#include "tokenizers/tokenizer_json.h"
 #include "tokenizers/unigram.h"
 #include "tokenizers/wordpiece.h"
 
@@ -66,8 +68,8 @@ double serde_double(std::string_view text) {
     std::string_view power = text.substr(i + 1);
     if (power.starts_with('+')) power.remove_prefix(1);
     constexpr int64_t kFar = 1'000'000;
-    exponent += std::clamp(parse_int64(power).value_or(power.starts_with('-') ? -kFar : kFar),
-                           -kFar, kFar);
+    exponent +=
+        std::clamp(parse_int64(power).value_or(power.starts_with('-') ? -kFar : kFar), -kFar, kFar);
   }
   static const std::array<double, 309> kPowers = [] {
     std::array<double, 309> powers{};
@@ -87,14 +89,26 @@ double serde_double(std::string_view text) {
 
 class Reader {
  public:
-  Reader(std::string_view text, std::string_view where)
-      : text_(text), where_(where), in_(text, where_) {}
+  Reader(std::string_view text, std::string_view where, KeepTables keep)
+      : text_(text), where_(where), in_(text, where_), keep_(keep) {}
 
-  Result<std::unique_ptr<Tokenizer>> read() {
+  // `ready`: the model, if the text has none. `kept`: what to keep besides, or null.
+  Result<std::unique_ptr<Tokenizer>> read(std::unique_ptr<Model> ready, JsonModel* kept) {
     std::optional<size_t> model_offset;
     std::string_view key;
+    std::string name;
     bool knows_words = false;
+    parts_.model = std::move(ready);
     for (in_.enter_object(); in_.next_member(&key);) {
+      const size_t begin = in_.offset();
+      if (kept != nullptr && key != "model") {
+        name = key;
+        key = name;
+        const std::string_view value = in_.skip();
+        kept->small_parts +=
+            cat(kept->small_parts.empty() ? "{" : ",", Json(name).dump(), ":", value);
+        in_.move_to(begin);
+      }
       if (key == "version") {
         std::string_view version;
         if (in_.read_string(&version) && version != "1.0")
@@ -118,7 +132,7 @@ class Reader {
         MLC_ASSIGN_OR_RETURN(const Json json, small_part());
         MLC_ASSIGN_OR_RETURN(parts_.decoder, Decoder::from_json(json, cat(where_, ": decoder")));
       } else if (key == "model") {
-        model_offset = in_.offset();
+        model_offset = begin;
         if (knows_words) {
           MLC_RETURN_IF_ERROR(read_model());
         } else {
@@ -130,11 +144,16 @@ class Reader {
     }
     if (!in_.failed()) in_.finish();
     if (in_.failed()) return in_.error();
-    if (!model_offset) return user_error(where_, "lacks the key \"model\"", "a tokenizer.json");
+    if (!model_offset && parts_.model == nullptr)
+      return user_error(where_, "lacks the key \"model\"", "a tokenizer.json");
     if (parts_.model == nullptr) {
       in_.move_to(*model_offset);
       MLC_RETURN_IF_ERROR(read_model());
       if (in_.failed()) return in_.error();
+    }
+    if (kept != nullptr) {
+      kept->small_parts += kept->small_parts.empty() ? "{}" : "}";
+      kept->tables = std::move(tables_);
     }
     return Tokenizer::assemble(std::move(parts_), where_);
   }
@@ -383,6 +402,11 @@ class Reader {
                                         .byte_fallback = fields.byte_fallback,
                                         .ignore_merges = fields.ignore_merges},
                                        where));
+      if (keep_ == KeepTables::kYes) {
+        FlatWriter tables;
+        bpe_->write_tables(tables);
+        tables_ = tables.take();
+      }
       parts_.model = std::move(bpe_);
       return {};
     }
@@ -426,6 +450,8 @@ class Reader {
   std::string where_;
   JsonCursor in_;
   Tokenizer::Parts parts_;
+  KeepTables keep_;
+  std::string tables_;
   Vocabulary vocabulary_;
   std::vector<double> scores_;
   std::unique_ptr<Bpe> bpe_;
@@ -437,7 +463,25 @@ class Reader {
 
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_json_text(std::string_view text,
                                                             std::string_view where) {
-  return Reader(text, where).read();
+  return Reader(text, where, KeepTables::kNo).read(nullptr, nullptr);
+}
+
+Result<JsonModel> read_tokenizer_json(std::string_view text, std::string_view where,
+                                      KeepTables keep) {
+  JsonModel result;
+  MLC_ASSIGN_OR_RETURN(
+      result.tokenizer,
+      Reader(text, where, keep).read(nullptr, keep == KeepTables::kYes ? &result : nullptr));
+  return result;
+}
+
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_tables(std::string_view small_parts,
+                                                         std::string_view tables,
+                                                         std::string_view where) {
+  FlatReader in(tables);
+  std::unique_ptr<Bpe> bpe = Bpe::from_tables(in);
+  if (bpe == nullptr || !in.at_end()) return user_error(std::string(where), "has other tables");
+  return Reader(small_parts, where, KeepTables::kNo).read(std::move(bpe), nullptr);
 }
 
 }  // namespace mlc::tokenizers

@@ -265,8 +265,8 @@ bool is_surely_normalized(std::string_view text, NormalForm form) {
 
 namespace {
 
-// A mark that the package's older tables do not know: it stays where it is, and no mark behind it is
-// joined to what stands before it.
+// A mark that the package's older tables do not know: it stays where it is, and no mark behind it
+// is joined to what stands before it.
 bool is_unknown_mark(utf8proc_int32_t point) {
   return point >= 0x300 && is_in(static_cast<char32_t>(point), kNoCombiningClass);
 }

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "cli/arguments.h"
+#include "cli/cache.h"
 #include "cli/chat_settings.h"
 #include "cli/command.h"
 #include "cli/jit_library.h"
@@ -150,8 +151,9 @@ LoadedModel load(ChatOptions options) {
                     "1");
   }
   // The vocabulary is read while the library is loaded or compiled.
-  auto tokenizer =
-      std::async(std::launch::async, [&] { return tokenizers::load_tokenizer(options.model); });
+  auto tokenizer = std::async(std::launch::async, [&] {
+    return tokenizers::load_tokenizer(options.model, tokenizer_cache());
+  });
   engine::SessionOptions session;
   session.model_directory = options.model;
   session.threads = options.threads;
