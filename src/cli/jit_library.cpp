@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/cache.h"
+#include "cli/terminal.h"
 #include "cli/version.h"
 #include "compiler/compile.h"
 #include "formats/md5.h"
@@ -111,7 +112,9 @@ std::string jit_library(const JitOptions& options) {
   compile.overrides = options.overrides;
   compile.output = path;
   const double begin = now_seconds();
+  Spinner spinner("compiling");
   compiler::compile(compile);
+  spinner.stop();
   log_info(cat("library: compiled in ", fixed(now_seconds() - begin, 2), " s"));
   return path;
 }
