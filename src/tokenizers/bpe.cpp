@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include "support/strings.h"
@@ -17,10 +16,11 @@ namespace mlc::tokenizers {
 
 namespace {
 
-constexpr size_t kFew = 40;  // symbols up to which looking at all pairs is faster than a queue
+constexpr size_t kFew = 40;    // symbols up to which looking at all pairs is faster than a queue
+constexpr int kPlaceBits = 6;  // of a place among few symbols, below the rank
+constexpr size_t kMostRanks = (size_t{1} << (32 - kPlaceBits)) - 1;
 constexpr size_t kShortWord = 24;  // bytes that are not worth cutting into segments
 constexpr size_t kWaiting = 32;
-constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
@@ -179,6 +179,9 @@ Result<void> Bpe::finish(BpeOptions options, const std::string& where) {
       return user_error(
           where, cat("unk_token \"", *options_.unknown_token, "\" is not in the vocabulary"));
     }
+  }
+  if (resolved_.size() > kMostRanks) {
+    return user_error(where, cat("has ", resolved_.size(), " merges"), cat("at most ", kMostRanks));
   }
   merges_.reserve(resolved_.size());
   constexpr size_t kAhead = 16;
@@ -359,37 +362,54 @@ void Bpe::merge_symbols(std::vector<int32_t>& ids, ModelScratch& scratch) const 
   }
 }
 
+// Finds the least of all (rank, place) again for each merge: for few symbols that is less work than
+// to keep an order. Symbols that were joined to another stay in their places, with kNone.
 void Bpe::merge_few(std::vector<int32_t>& ids, ModelScratch& scratch) const {
-  int32_t id[kFew + 1];
-  int32_t rank[kFew + 1];  // of joining symbol i with symbol i + 1
-  int32_t joined[kFew + 1];
-  size_t count = scratch.symbols.size();
+  static_assert(kFew <= size_t{1} << kPlaceBits && kFew % 4 == 0);
+  constexpr uint32_t kNone = ~uint32_t{0};
+  int32_t id[kFew];
+  int32_t joined[kFew];  // of symbol i with the one behind it
+  uint32_t order[kFew];  // rank and place of that
+  uint8_t next[kFew];
+  uint8_t previous[kFew];
+  const size_t count = scratch.symbols.size();
   if (count == 0) return;
+  const size_t padded = (count + 3) / 4 * 4;
   const auto look_up = [&](size_t i) {
-    const MergeTable::Merge merge = merges_.find(id[i], id[i + 1]);
-    rank[i] = merge.rank < 0 ? kNoRank : merge.rank;
+    const MergeTable::Merge merge = merges_.find(id[i], id[next[i]]);
     joined[i] = merge.id;
+    order[i] = merge.rank < 0
+                   ? kNone
+                   : static_cast<uint32_t>(merge.rank) << kPlaceBits | static_cast<uint32_t>(i);
   };
-  for (size_t i = 0; i < count; ++i) id[i] = scratch.symbols[i].id;
-  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
-  while (count > 1) {
-    size_t best = 0;
-    for (size_t i = 1; i + 1 < count; ++i) {
-      if (rank[i] < rank[best]) best = i;
-    }
-    if (rank[best] == kNoRank) break;
-    id[best] = joined[best];
-    const size_t moved = count - best - 2;
-    std::copy_n(id + best + 2, moved, id + best + 1);
-    if (moved > 0) {
-      std::copy_n(rank + best + 2, moved - 1, rank + best + 1);
-      std::copy_n(joined + best + 2, moved - 1, joined + best + 1);
-    }
-    --count;
-    if (best > 0) look_up(best - 1);
-    if (best + 1 < count) look_up(best);
+  for (size_t i = 0; i < count; ++i) {
+    id[i] = scratch.symbols[i].id;
+    next[i] = static_cast<uint8_t>(i + 1);
+    previous[i] = static_cast<uint8_t>(i - 1);  // of the first one: not used
   }
-  ids.insert(ids.end(), id, id + count);
+  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
+  for (size_t i = count - 1; i < padded; ++i) order[i] = kNone;
+  while (true) {
+    uint32_t least[4] = {kNone, kNone, kNone, kNone};
+    for (size_t i = 0; i < padded; i += 4) {
+      for (size_t k = 0; k < 4; ++k) least[k] = std::min(least[k], order[i + k]);
+    }
+    const uint32_t best = std::min(std::min(least[0], least[1]), std::min(least[2], least[3]));
+    if (best == kNone) break;
+    const size_t left = best & ((1u << kPlaceBits) - 1);
+    const size_t right = next[left];
+    id[left] = joined[left];
+    next[left] = next[right];
+    order[right] = kNone;
+    if (next[left] < count) {
+      previous[next[left]] = static_cast<uint8_t>(left);
+      look_up(left);
+    } else {
+      order[left] = kNone;
+    }
+    if (left > 0) look_up(previous[left]);
+  }
+  for (size_t i = 0; i < count; i = next[i]) ids.push_back(id[i]);
 }
 
 // A queue of (rank, place): n log n for a word of any length. An entry is stale when the rank at

@@ -73,6 +73,7 @@ class Tokenizer {
   const AddedToken* added(int32_t id) const;
   // What the decoder is given for an id: text, or bytes if it asks for bytes.
   std::optional<std::string> decoder_token(int32_t id) const;
+  std::string decode_bytes(std::span<const int32_t> ids, DecodeOptions options) const;
 
   Parts parts_;
   AddedTokenMatcher raw_matcher_;         // in the text as it comes
