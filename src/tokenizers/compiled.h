@@ -19,7 +19,7 @@ std::string content_hash(std::string_view text);
 
 struct JsonTokenizer {
   std::unique_ptr<Tokenizer> tokenizer;
-  std::string compiled;  // empty for models other than BPE, which are ready fast enough
+  std::string compiled;  // empty for WordPiece and WordLevel, which are ready fast enough
 };
 // tokenizer_from_json_text(), with the compiled form.
 Result<JsonTokenizer> compile_tokenizer_json(std::string_view text, std::string_view where);

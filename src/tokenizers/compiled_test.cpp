@@ -20,11 +20,15 @@ constexpr std::string_view kCharacters = R"({
   "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
   "model": {"vocab": {"▁": 0, "a": 1, "b": 2, "▁a": 3, "ab": 4, "<unk>": 5, "b</w>": 6, "<0x41>": 7},
             "type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "end_of_word_suffix": "</w>", "merges": ["▁ a", "a b"]}})";
+constexpr std::string_view kUnigram = R"({
+  "pre_tokenizer": {"type": "Metaspace", "replacement": "▁"}, "decoder": {"type": "Metaspace", "replacement": "▁"},
+  "model": {"type": "Unigram", "unk_id": 0, "byte_fallback": true,
+            "vocab": [["<unk>", 0], ["▁", -2], ["a", -1.5], ["b", -3], ["▁ab", -2.5], ["ba", -1], ["lo", -1], ["<0x78>", -9]]}})";
 constexpr std::string_view kTexts[] = {"", "lolo lo l<s \"é\">o", "x½ä", "a b ab  ba日日",
                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab b"};
 
 TEST(CompiledTokenizer, IsTheSameTokenizer) {
-  for (const std::string_view json : {kByteLevel, kCharacters}) {
+  for (const std::string_view json : {kByteLevel, kCharacters, kUnigram}) {
     const auto made = compile_tokenizer_json(json, "t.json");
     ASSERT_TRUE(made.ok()) << made.error().to_string();
     const auto again = tokenizer_from_compiled(made.value().compiled, "t.json");
@@ -46,11 +50,11 @@ TEST(CompiledTokenizer, IsTheSameTokenizer) {
 
 TEST(CompiledTokenizer, OfOtherModelsIsNotMade) {
   const auto made = compile_tokenizer_json(
-      R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0], ["a", -1.5]]}})",
+      R"({"model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "ab": 1}}})",
       "t.json");
   ASSERT_TRUE(made.ok());
   EXPECT_EQ(made.value().compiled, "");
-  EXPECT_EQ(made.value().tokenizer->encode("ab").size(), 2u);
+  EXPECT_EQ(made.value().tokenizer->encode("ab"), (std::vector<int32_t>{1}));
 }
 
 TEST(CompiledTokenizer, WithAnyByteChangedOrCutCountsAsAbsent) {

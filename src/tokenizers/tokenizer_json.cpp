@@ -87,6 +87,9 @@ double serde_double(std::string_view text) {
   return negative ? -value : value;
 }
 
+// Which model's tables they are.
+enum class CompiledModel : uint32_t { kBpe, kUnigram };
+
 class Reader {
  public:
   Reader(std::string_view text, std::string_view where, KeepTables keep)
@@ -381,6 +384,15 @@ class Reader {
     }
   }
 
+  template <class T>
+  void keep_tables(CompiledModel kind, const T& model) {
+    if (keep_ == KeepTables::kNo) return;
+    FlatWriter tables;
+    tables.value(kind);
+    model.write_tables(tables);
+    tables_ = tables.take();
+  }
+
   Result<void> make_model(ModelFields fields) {
     if (fields.type.empty()) {  // files of the first versions
       fields.type = fields.has_merges                      ? "BPE"
@@ -402,11 +414,7 @@ class Reader {
                                         .byte_fallback = fields.byte_fallback,
                                         .ignore_merges = fields.ignore_merges},
                                        where));
-      if (keep_ == KeepTables::kYes) {
-        FlatWriter tables;
-        bpe_->write_tables(tables);
-        tables_ = tables.take();
-      }
+      keep_tables(CompiledModel::kBpe, *bpe_);
       parts_.model = std::move(bpe_);
       return {};
     }
@@ -418,10 +426,12 @@ class Reader {
         return user_error(where, cat("unk_id is ", unknown),
                           cat("the id of one of its ", scores_.size(), " tokens"));
       }
-      parts_.model =
+      auto unigram =
           std::make_unique<Unigram>(std::move(vocabulary_), std::move(scores_),
                                     UnigramOptions{.unknown_id = static_cast<int32_t>(unknown),
                                                    .byte_fallback = fields.byte_fallback});
+      keep_tables(CompiledModel::kUnigram, *unigram);
+      parts_.model = std::move(unigram);
       return {};
     }
     if (fields.is_unigram)
@@ -479,9 +489,14 @@ Result<std::unique_ptr<Tokenizer>> tokenizer_from_tables(std::string_view small_
                                                          std::string_view tables,
                                                          std::string_view where) {
   FlatReader in(tables);
-  std::unique_ptr<Bpe> bpe = Bpe::from_tables(in);
-  if (bpe == nullptr || !in.at_end()) return user_error(std::string(where), "has other tables");
-  return Reader(small_parts, where, KeepTables::kNo).read(std::move(bpe), nullptr);
+  std::unique_ptr<Model> model;
+  CompiledModel kind{};
+  if (in.value(&kind)) {
+    if (kind == CompiledModel::kBpe) model = Bpe::from_tables(in);
+    if (kind == CompiledModel::kUnigram) model = Unigram::from_tables(in);
+  }
+  if (model == nullptr || !in.at_end()) return user_error(std::string(where), "has other tables");
+  return Reader(small_parts, where, KeepTables::kNo).read(std::move(model), nullptr);
 }
 
 }  // namespace mlc::tokenizers

@@ -14,13 +14,14 @@ namespace mlc::tokenizers {
 enum class KeepTables { kNo, kYes };
 struct JsonModel {
   std::unique_ptr<Tokenizer> tokenizer;
-  // With kYes and a BPE model: an object of all members but "model", and the model's tables.
+  // With kYes and a BPE or Unigram model: an object of all members but "model", and the model's
+  // tables.
   std::string small_parts;
   std::string tables;
 };
 Result<JsonModel> read_tokenizer_json(std::string_view text, std::string_view where,
                                       KeepTables keep);
-// The tokenizer of these two; an error for tables that a Bpe does not take.
+// The tokenizer of these two; an error for bytes that are no tables.
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_tables(std::string_view small_parts,
                                                          std::string_view tables,
                                                          std::string_view where);
