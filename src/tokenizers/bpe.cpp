@@ -28,8 +28,10 @@ void MergeTable::grow(size_t slots) {
   const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
   mask_ = slots - 1;
   shift_ = 64 - std::countr_zero(slots);
+  filter_.assign(slots / 8, 0);
   for (const Slot& slot : old) {
     if (slot.key == kEmpty) continue;
+    mark(slot.key);
     size_t i = place(slot.key);
     while (slots_[i].key != kEmpty) i = (i + 1) & mask_;
     slots_[i] = slot;
@@ -48,20 +50,24 @@ void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
   while (slots_[i].key != kEmpty && slots_[i].key != key) i = (i + 1) & mask_;
   if (slots_[i].key == kEmpty) ++count_;
   slots_[i] = Slot{key, merge};
+  mark(key);
 }
 
 void MergeTable::write(FlatWriter& out) const {
   out.value(static_cast<uint64_t>(count_));
   out.array(slots_);
+  out.array(filter_);
 }
 
 bool MergeTable::read(FlatReader& in) {
   uint64_t count = 0;
-  if (!in.value(&count) || !in.array(&slots_)) return false;
+  if (!in.value(&count) || !in.array(&slots_) || !in.array(&filter_)) return false;
   count_ = static_cast<size_t>(count);
   // A search ends at a free slot: there must be one.
-  if (slots_.size() < 2 || !std::has_single_bit(slots_.size()) || count_ >= slots_.size())
+  if (slots_.size() < 8 || !std::has_single_bit(slots_.size()) || count_ >= slots_.size() ||
+      filter_.size() != slots_.size() / 8) {
     return false;
+  }
   mask_ = slots_.size() - 1;
   shift_ = 64 - std::countr_zero(slots_.size());
   return true;
