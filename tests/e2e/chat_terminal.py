@@ -190,7 +190,7 @@ def colours_are_for_terminals_that_want_them(program):
 
 def a_spinner_turns_while_a_long_prompt_is_read(program):
     model = make_model(program, "large", hidden=512, intermediate=1024, layers=12, context=20000)
-    terminal = Terminal(program, "chat", model, "--max-tokens", 2)
+    terminal = Terminal(program, "chat", model, "--max-tokens", 2, "--threads", 1)
     terminal.prompt()
     file = program.folder / "talk.json"
     file.write_text(json.dumps([{"role": "user", "content": "long " * 1600}, {"role": "assistant", "content": "yes"}]))
