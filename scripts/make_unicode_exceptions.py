@@ -53,6 +53,24 @@ def normalized(normalizer, separator="\n"):
     return dict(zip(points, (part[1:-1] for part in parts)))
 
 
+def is_starter(mark):
+    """Whether the package's canonical order leaves the mark where it stands between marks of a lower and a higher class."""
+    own = unicodedata.combining(chr(mark))
+    known = {c: chr(m) for m in (0x334, 0x93C, 0x3099, 0x94D, 0x591, 0x327, 0x323, 0x302A, 0x301, 0x345) for c in [unicodedata.combining(chr(m))]}
+    moved = set()
+    for other, character in known.items():
+        if other != own:
+            text = chr(mark) + character if other < own else character + chr(mark)
+            moved.add(normalizers.NFD().normalize_str("a" + text) != "a" + text)
+    assert len(moved) == 1, hex(mark)
+    return not moved.pop()
+
+
+def is_alphabetic_symbol(c):
+    """Other_Alphabetic among the symbols: circled and squared letters."""
+    return any(a <= c <= b for a, b in ((0x24B6, 0x24E9), (0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189)))
+
+
 def main():
     out = ["// Made by scripts/make_unicode_exceptions.py: where the tokenizers package and Unicode 14 differ.", ""]
 
@@ -108,6 +126,18 @@ def main():
                 assert text == chr(c), (form, hex(c))
                 kept.add(c)
     out += table("kNotDecomposed", "Decompositions that unicode_normalization_alignments lacks.", kept)
+
+    marks = [c for c in POINTS if unicodedata.combining(chr(c))]
+    out += table("kNoCombiningClass", "Marks that it takes for starters, which the canonical order does not move.",
+                 {c for c in marks if is_starter(c)} | (all_of("M") & set().union(*new.values())))
+
+    words = {c for c in POINTS if c in (0x200C, 0x200D) or is_alphabetic_symbol(c) or category(c)[0] in "LM" or category(c) in ("Nd", "Nl", "Pc")}
+    found = set()
+    for word, _ in pre_tokenizers.Whitespace().pre_tokenize_str(" ".join("a" + chr(c) + "b" for c in POINTS)):
+        if len(word) == 3:
+            found.add(ord(word[1]))
+    assert not words - found
+    out += table("kAlsoWord", "\\w of Rust's regular expressions since Unicode 14.", found - words)
 
     out += ["// Lower case of letters since Unicode 14: capital, small letter.", "constexpr Range kNewLowercase[] = {"]
     for c, text in normalized(normalizers.Lowercase()).items():

@@ -3,12 +3,13 @@
 
 #include <algorithm>
 
+#include "cli/terminal.h"
 #include "cli/version.h"
 #include "compiler/compile.h"
-#include "compiler/object_cache.h"
 #include "formats/md5.h"
 #include "formats/model_library.h"
 #include "runtime/model_library.h"
+#include "support/cache.h"
 #include "support/file.h"
 #include "support/process.h"
 #include "support/strings.h"
@@ -27,13 +28,6 @@ Policy jit_policy() {
   if (text == "READONLY") return Policy::kReadOnly;
   throw UserError(unknown_name_error(ErrorKind::kUser, "MLC_JIT_POLICY", "policy", text,
                                      {"ON", "OFF", "REDO", "READONLY"}));
-}
-
-std::string cache_home() {
-  if (const auto home = compiler::cache_home()) return *home;
-  throw UserError("MLC_LLM_HOME",
-                  "is not set, nor is HOME: there is no place for the compiled library", "",
-                  "set MLC_LLM_HOME, or give --model-lib");
 }
 
 // With the keys of all objects in order.
@@ -88,7 +82,13 @@ std::string jit_library(const JitOptions& options) {
     throw UserError("MLC_JIT_POLICY", "is OFF: no library is compiled or taken from the cache", "",
                     "give --model-lib");
   }
-  const std::string directory = path_join(cache_home(), "model_lib");
+  const std::optional<std::string> home = cache_home();
+  if (!home) {
+    throw UserError("MLC_LLM_HOME",
+                    "is not set, nor is HOME: there is no place for the compiled library", "",
+                    "set MLC_LLM_HOME, or give --model-lib");
+  }
+  const std::string directory = path_join(*home, "model_lib");
   const std::string path = path_join(
       directory, cat(library_key(options), ".", environment("MLC_DSO_SUFFIX").value_or("so")));
   if (policy != Policy::kRedo && file_exists(path)) {
@@ -109,11 +109,13 @@ std::string jit_library(const JitOptions& options) {
   compile.model = options.model;
   compile.device = options.device;
   compile.opt = options.opt;
-  compile.object_cache = compiler::default_object_cache();
+  compile.object_cache = object_cache();
   compile.overrides = options.overrides;
   compile.output = path;
   const double begin = now_seconds();
+  Spinner spinner("compiling");
   compiler::compile(compile);
+  spinner.stop();
   log_info(cat("library: compiled in ", fixed(now_seconds() - begin, 2), " s"));
   return path;
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what a user types at a terminal, with line editing and history (libedit). Esc+Enter begins
-// a new line, Ctrl-C clears the line and, pressed again, ends the input, as Ctrl-D does.
+// a new line, as do the means of multi_line.h; Ctrl-C clears what was typed and, pressed again,
+// ends the input, as Ctrl-D does.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+
+#include "cli/multi_line.h"
 
 namespace mlc::cli {
 
@@ -15,7 +18,7 @@ class LineEditor {
   ~LineEditor();
 
   // What was typed, UTF-8, without its last newline; nothing at the end of the input. Not empty.
-  std::optional<std::string> read();
+  std::optional<TypedMessage> read();
 
  private:
   struct State;

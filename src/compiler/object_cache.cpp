@@ -7,7 +7,6 @@
 #include "formats/md5.h"
 #include "kernel/text.h"
 #include "support/file.h"
-#include "support/process.h"
 #include "support/strings.h"
 
 namespace mlc::compiler {
@@ -22,19 +21,6 @@ std::string digest(std::string_view text) {
 constexpr size_t kDigestDigits = 32;
 
 }  // namespace
-
-std::optional<std::string> cache_home() {
-  if (const auto home = environment("MLC_LLM_HOME")) return home;
-  if (const auto cache = environment("XDG_CACHE_HOME")) return path_join(*cache, "mlc_llm");
-  if (const auto home = environment("HOME")) return path_join(*home, ".cache/mlc_llm");
-  return std::nullopt;
-}
-
-std::string default_object_cache() {
-  if (const auto folder = environment("MLC_OBJECT_CACHE")) return *folder == "OFF" ? "" : *folder;
-  const auto home = cache_home();
-  return home ? path_join(*home, "objects") : "";
-}
 
 std::string ObjectCache::key(const kernel::Kernel& kernel, const std::string& symbol,
                              const target::Target& target, const std::string& generator_version) {

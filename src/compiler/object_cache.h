@@ -12,13 +12,6 @@
 
 namespace mlc::compiler {
 
-// Where the program keeps what it may lose: $MLC_LLM_HOME, else $XDG_CACHE_HOME/mlc_llm, else
-// ~/.cache/mlc_llm; nothing where none of them is set.
-std::optional<std::string> cache_home();
-
-// $MLC_OBJECT_CACHE, where OFF is none; else `objects` in cache_home(). Empty: none.
-std::string default_object_cache();
-
 class ObjectCache {
  public:
   // `folder`: empty for none.

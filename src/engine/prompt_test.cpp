@@ -73,6 +73,47 @@ TEST(History, HoldsAllTurns) {
   EXPECT_EQ(texts(history.with("q3")), "u:q3 ");
 }
 
+TEST(History, IsWrittenAndReadAsMessages) {
+  History history;
+  history.set_system("s");
+  history.add_turn("q1", "a1");
+  const std::string text =
+      R"([{"role": "system", "content": "s"}, {"role": "user", "content": "q1"}, )"
+      R"({"role": "assistant", "content": "a1"}])";
+  EXPECT_EQ(history.to_json().dump(), text);
+  for (const std::string& form : {text, cat("{\"messages\": ", text, "}")}) {
+    const auto read = History::from_json(parse_json(form, "f").value(), "f");
+    ASSERT_TRUE(read.ok()) << read.error().to_string();
+    EXPECT_EQ(read.value().system(), "s");
+    EXPECT_EQ(texts(read.value().with("q2")), "u:q1 a:a1 u:q2 ");
+    EXPECT_EQ(read.value().with("q2").system_message, "s");
+  }
+  history.clear();
+  EXPECT_EQ(history.with("q").system_message, "s");
+  EXPECT_EQ(History().with("q").system_message, std::nullopt);
+}
+
+TEST(History, RefusesOtherMessagesByPlace) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"3", "f: is an integer"},
+      {"{}", "f: is an object without messages"},
+      {R"([{"role": "assistant", "content": "x"}])",
+       "f: message 0: has the role assistant\n  expected user"},
+      {R"([{"role": "user", "content": "x"}, {"role": "system", "content": "x"}])",
+       "f: message 1: has the role system\n  expected assistant"},
+      {R"([{"role": "user", "content": [1]}])",
+       "f: message 0: content: is a list\n  expected a string"},
+      {R"([{"role": "user"}])", "f: message 0: lacks the key \"content\""},
+      {R"([{"role": "user", "content": "x"}])", "f: ends with a message of the user"},
+  };
+  for (const auto& [text, message] : cases) {
+    const auto read = History::from_json(parse_json(text, "f").value(), "f");
+    ASSERT_FALSE(read.ok()) << text;
+    EXPECT_NE(read.error().to_string().find(message), std::string::npos)
+        << read.error().to_string();
+  }
+}
+
 TEST(History, DropsTheOlderHalfRoundedUp) {
   for (const auto& [turns, left] :
        {std::pair{0, 0}, {1, 0}, {2, 1}, {3, 1}, {4, 2}, {5, 2}, {6, 3}, {7, 3}}) {

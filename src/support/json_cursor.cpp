@@ -351,14 +351,19 @@ bool JsonCursor::read_int(int64_t* value) {
   return true;
 }
 
-bool JsonCursor::read_double(double* value) {
+bool JsonCursor::read_number(std::string_view* text) {
   if (failed_) return false;
   if (peek() != Kind::kNumber) return wrong_kind("a number");
-  const std::string_view text = number_text();
-  const std::optional<double> parsed = parse_double(text);
-  if (!parsed) return fail(cat("is ", text), "a number");
-  *value = *parsed;
-  at_ += text.size();
+  *text = number_text();
+  if (!parse_double(*text)) return fail(cat("is ", *text), "a number");
+  at_ += text->size();
+  return true;
+}
+
+bool JsonCursor::read_double(double* value) {
+  std::string_view text;
+  if (!read_number(&text)) return false;
+  *value = *parse_double(text);
   return true;
 }
 

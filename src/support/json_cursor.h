@@ -45,6 +45,8 @@ class JsonCursor {
   bool read_string(std::string_view* value);
   bool read_int(int64_t* value);
   bool read_double(double* value);
+  // The text of a number, for a caller that reads it in a way of its own.
+  bool read_number(std::string_view* text);
   bool read_bool(bool* value);
   bool read_null();
 

@@ -4,22 +4,23 @@
 #include <algorithm>
 #include <bit>
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
 #include "tokenizers/byte_tokens.h"
+#include "tokenizers/flat_file.h"
 #include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
 
 namespace {
 
-constexpr size_t kFew = 40;  // symbols up to which looking at all pairs is faster than a queue
+constexpr size_t kFew = 40;    // symbols up to which looking at all pairs is faster than a queue
+constexpr int kPlaceBits = 6;  // of a place among few symbols, below the rank
+constexpr size_t kMostRanks = (size_t{1} << (32 - kPlaceBits)) - 1;
 constexpr size_t kShortWord = 24;  // bytes that are not worth cutting into segments
 constexpr size_t kWaiting = 32;
-constexpr int32_t kNoRank = std::numeric_limits<int32_t>::max();
 
 }  // namespace
 
@@ -27,8 +28,10 @@ void MergeTable::grow(size_t slots) {
   const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
   mask_ = slots - 1;
   shift_ = 64 - std::countr_zero(slots);
+  filter_.assign(slots / 8, 0);
   for (const Slot& slot : old) {
     if (slot.key == kEmpty) continue;
+    mark(slot.key);
     size_t i = place(slot.key);
     while (slots_[i].key != kEmpty) i = (i + 1) & mask_;
     slots_[i] = slot;
@@ -47,6 +50,27 @@ void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
   while (slots_[i].key != kEmpty && slots_[i].key != key) i = (i + 1) & mask_;
   if (slots_[i].key == kEmpty) ++count_;
   slots_[i] = Slot{key, merge};
+  mark(key);
+}
+
+void MergeTable::write(FlatWriter& out) const {
+  out.value(static_cast<uint64_t>(count_));
+  out.array(slots_);
+  out.array(filter_);
+}
+
+bool MergeTable::read(FlatReader& in) {
+  uint64_t count = 0;
+  if (!in.value(&count) || !in.array(&slots_) || !in.array(&filter_)) return false;
+  count_ = static_cast<size_t>(count);
+  // A search ends at a free slot: there must be one.
+  if (slots_.size() < 8 || !std::has_single_bit(slots_.size()) || count_ >= slots_.size() ||
+      filter_.size() != slots_.size() / 8) {
+    return false;
+  }
+  mask_ = slots_.size() - 1;
+  shift_ = 64 - std::countr_zero(slots_.size());
+  return true;
 }
 
 Bpe::Bpe(Vocabulary vocabulary, size_t prefix_size)
@@ -162,6 +186,9 @@ Result<void> Bpe::finish(BpeOptions options, const std::string& where) {
           where, cat("unk_token \"", *options_.unknown_token, "\" is not in the vocabulary"));
     }
   }
+  if (resolved_.size() > kMostRanks) {
+    return user_error(where, cat("has ", resolved_.size(), " merges"), cat("at most ", kMostRanks));
+  }
   merges_.reserve(resolved_.size());
   constexpr size_t kAhead = 16;
   for (size_t i = 0; i < resolved_.size() + kAhead; ++i) {
@@ -178,6 +205,43 @@ Result<void> Bpe::finish(BpeOptions options, const std::string& where) {
   falls_back_ = options_.byte_fallback && std::none_of(fallback_ids_.begin(), fallback_ids_.end(),
                                                        [](int32_t id) { return id < 0; });
   return {};
+}
+
+void Bpe::write_tables(FlatWriter& out) const {
+  vocabulary_.write(out);
+  merges_.write(out);
+  joins_.write(out);
+  out.value(static_cast<uint64_t>(prefix_size_));
+  out.value(unknown_id_);
+  out.value(falls_back_);
+  out.value(plain_);
+  out.value(options_.unknown_token.has_value());
+  out.array(options_.unknown_token.value_or(""));
+  out.array(options_.continuing_prefix);
+  out.array(options_.end_suffix);
+  out.value(options_.fuse_unknown);
+  out.value(options_.byte_fallback);
+  out.value(options_.ignore_merges);
+}
+
+std::unique_ptr<Bpe> Bpe::from_tables(FlatReader& in) {
+  Vocabulary vocabulary;
+  if (!vocabulary.read(in)) return nullptr;
+  auto bpe = std::make_unique<Bpe>(std::move(vocabulary));
+  uint64_t prefix_size = 0;
+  bool has_unknown = false;
+  std::string unknown;
+  BpeOptions& options = bpe->options_;
+  if (!bpe->merges_.read(in) || !bpe->joins_.read(in) || !in.value(&prefix_size) ||
+      !in.value(&bpe->unknown_id_) || !in.value(&bpe->falls_back_) || !in.value(&bpe->plain_) ||
+      !in.value(&has_unknown) || !in.array(&unknown) || !in.array(&options.continuing_prefix) ||
+      !in.array(&options.end_suffix) || !in.value(&options.fuse_unknown) ||
+      !in.value(&options.byte_fallback) || !in.value(&options.ignore_merges)) {
+    return nullptr;
+  }
+  bpe->prefix_size_ = static_cast<size_t>(prefix_size);
+  if (has_unknown) options.unknown_token = std::move(unknown);
+  return bpe;
 }
 
 void Bpe::encode(std::string_view word, std::vector<int32_t>& ids, ModelScratch& scratch) const {
@@ -304,37 +368,54 @@ void Bpe::merge_symbols(std::vector<int32_t>& ids, ModelScratch& scratch) const 
   }
 }
 
+// Finds the least of all (rank, place) again for each merge: for few symbols that is less work than
+// to keep an order. Symbols that were joined to another stay in their places, with kNone.
 void Bpe::merge_few(std::vector<int32_t>& ids, ModelScratch& scratch) const {
-  int32_t id[kFew + 1];
-  int32_t rank[kFew + 1];  // of joining symbol i with symbol i + 1
-  int32_t joined[kFew + 1];
-  size_t count = scratch.symbols.size();
+  static_assert(kFew <= size_t{1} << kPlaceBits && kFew % 4 == 0);
+  constexpr uint32_t kNone = ~uint32_t{0};
+  int32_t id[kFew];
+  int32_t joined[kFew];  // of symbol i with the one behind it
+  uint32_t order[kFew];  // rank and place of that
+  uint8_t next[kFew];
+  uint8_t previous[kFew];
+  const size_t count = scratch.symbols.size();
   if (count == 0) return;
+  const size_t padded = (count + 3) / 4 * 4;
   const auto look_up = [&](size_t i) {
-    const MergeTable::Merge merge = merges_.find(id[i], id[i + 1]);
-    rank[i] = merge.rank < 0 ? kNoRank : merge.rank;
+    const MergeTable::Merge merge = merges_.find(id[i], id[next[i]]);
     joined[i] = merge.id;
+    order[i] = merge.rank < 0
+                   ? kNone
+                   : static_cast<uint32_t>(merge.rank) << kPlaceBits | static_cast<uint32_t>(i);
   };
-  for (size_t i = 0; i < count; ++i) id[i] = scratch.symbols[i].id;
-  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
-  while (count > 1) {
-    size_t best = 0;
-    for (size_t i = 1; i + 1 < count; ++i) {
-      if (rank[i] < rank[best]) best = i;
-    }
-    if (rank[best] == kNoRank) break;
-    id[best] = joined[best];
-    const size_t moved = count - best - 2;
-    std::copy_n(id + best + 2, moved, id + best + 1);
-    if (moved > 0) {
-      std::copy_n(rank + best + 2, moved - 1, rank + best + 1);
-      std::copy_n(joined + best + 2, moved - 1, joined + best + 1);
-    }
-    --count;
-    if (best > 0) look_up(best - 1);
-    if (best + 1 < count) look_up(best);
+  for (size_t i = 0; i < count; ++i) {
+    id[i] = scratch.symbols[i].id;
+    next[i] = static_cast<uint8_t>(i + 1);
+    previous[i] = static_cast<uint8_t>(i - 1);  // of the first one: not used
   }
-  ids.insert(ids.end(), id, id + count);
+  for (size_t i = 0; i + 1 < count; ++i) look_up(i);
+  for (size_t i = count - 1; i < padded; ++i) order[i] = kNone;
+  while (true) {
+    uint32_t least[4] = {kNone, kNone, kNone, kNone};
+    for (size_t i = 0; i < padded; i += 4) {
+      for (size_t k = 0; k < 4; ++k) least[k] = std::min(least[k], order[i + k]);
+    }
+    const uint32_t best = std::min(std::min(least[0], least[1]), std::min(least[2], least[3]));
+    if (best == kNone) break;
+    const size_t left = best & ((1u << kPlaceBits) - 1);
+    const size_t right = next[left];
+    id[left] = joined[left];
+    next[left] = next[right];
+    order[right] = kNone;
+    if (next[left] < count) {
+      previous[next[left]] = static_cast<uint8_t>(left);
+      look_up(left);
+    } else {
+      order[left] = kNone;
+    }
+    if (left > 0) look_up(previous[left]);
+  }
+  for (size_t i = 0; i < count; i = next[i]) ids.push_back(id[i]);
 }
 
 // A queue of (rank, place): n log n for a word of any length. An entry is stale when the rank at

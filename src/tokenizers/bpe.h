@@ -30,6 +30,8 @@ class MergeTable {
   void insert(int32_t left, int32_t right, Merge merge);
   Merge find(int32_t left, int32_t right) const {
     const uint64_t key = pair(left, right);
+    const size_t bit = filter_bit(key);
+    if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return {};
     for (size_t i = place(key);; i = (i + 1) & mask_) {
       if (slots_[i].key == key) return slots_[i].merge;
       if (slots_[i].key == kEmpty) return {};
@@ -38,6 +40,8 @@ class MergeTable {
   void prefetch(int32_t left, int32_t right) const {
     __builtin_prefetch(&slots_[place(pair(left, right))]);
   }
+  void write(FlatWriter& out) const;
+  bool read(FlatReader& in);
 
  private:
   static constexpr uint64_t kEmpty = ~uint64_t{0};
@@ -49,11 +53,19 @@ class MergeTable {
     return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
   }
   size_t place(uint64_t key) const { return (key * 0x9e3779b97f4a7c15) >> shift_; }
+  size_t filter_bit(uint64_t key) const { return (key * 0x9e3779b97f4a7c15) >> (shift_ - 3); }
+  void mark(uint64_t key) {
+    const size_t bit = filter_bit(key);
+    filter_[bit / 64] |= uint64_t{1} << (bit % 64);
+  }
   void grow(size_t slots);
 
-  std::vector<Slot> slots_ = std::vector<Slot>(2);
-  size_t mask_ = 1;
-  int shift_ = 63;
+  std::vector<Slot> slots_ = std::vector<Slot>(8);
+  // Eight bits for each slot, those of the keys set: most pairs that are asked for have no merge,
+  // and this tells so from the caches.
+  std::vector<uint64_t> filter_ = std::vector<uint64_t>(1);
+  size_t mask_ = 7;
+  int shift_ = 61;
   size_t count_ = 0;
 };
 
@@ -75,6 +87,10 @@ class Bpe final : public Model {
   void add_merge(std::string_view left, std::string_view right);
   // An error for a token that is named and is not in the vocabulary.
   Result<void> finish(BpeOptions options, const std::string& where);
+
+  // After finish(): all that encode() needs, and a model of it. Null for what is no such thing.
+  void write_tables(FlatWriter& out) const;
+  static std::unique_ptr<Bpe> from_tables(FlatReader& in);
 
   void encode(std::string_view word, std::vector<int32_t>& ids,
               ModelScratch& scratch) const override;

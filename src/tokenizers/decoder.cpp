@@ -280,11 +280,6 @@ void Decoder::run(const Step& step, std::vector<std::string>& tokens) {
 }
 
 std::string Decoder::decode(std::vector<std::string> tokens) const {
-  if (is_byte_level()) {
-    std::string text;
-    append_lossy_utf8(text, join(tokens, ""));
-    return text;
-  }
   if (streaming_ == Streaming::kSentencePiece) {
     State state;
     std::string text;

@@ -31,6 +31,7 @@ class Decoder {
   static Decoder from_sentencepiece(std::string unknown_token, std::string unknown_surface,
                                     FirstBlanks first_blanks, bool byte_fallback);
 
+  // Not of a byte-level decoder, whose tokens are only joined.
   std::string decode(std::vector<std::string> tokens) const;
 
   // What one token after the other has left behind.

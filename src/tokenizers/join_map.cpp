@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tokenizers/join_map.h"
 
+#include "tokenizers/flat_file.h"
+
 namespace mlc::tokenizers {
 
 namespace {
@@ -24,6 +26,13 @@ void JoinMap::add_inside(std::string_view token) {
   for (size_t end = segment_end(token, 0); end < token.size(); end = segment_end(token, end)) {
     add(token.substr(0, end), token.substr(end));
   }
+}
+
+void JoinMap::write(FlatWriter& out) const { out.array(bits_); }
+
+bool JoinMap::read(FlatReader& in) {
+  const size_t words = bits_.size();
+  return in.array(&bits_) && bits_.size() == words;
 }
 
 size_t JoinMap::segment_end(std::string_view word, size_t begin) const {

@@ -25,6 +25,9 @@ class JoinMap {
   // All places inside a token.
   void add_inside(std::string_view token);
 
+  void write(FlatWriter& out) const;
+  bool read(FlatReader& in);  // false for a map of another size
+
   // The first place behind `begin` (< size) where the word may be cut.
   size_t segment_end(std::string_view word, size_t begin) const;
 

@@ -128,26 +128,29 @@ class Translator {
     return version_ == UnicodeVersion::kOniguruma ? newer_characters(category) : std::string();
   }
 
-  std::string word_contents() const {
-    return cat("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}",
-               newer("L"), newer("M"), newer("Nd"), newer("Pc"));
+  // Oniguruma's \w has the superscripts and fractions of Latin-1, but not within brackets.
+  enum class Place { kAlone, kInClass };
+  std::string word_contents(Place place) const {
+    return cat("\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}",
+               place == Place::kAlone ? "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}" : "", newer("L"),
+               newer("M"), newer("Nd"), newer("Pc"));
   }
 
   // What \p{name} holds.
-  std::string property_contents(std::string_view name) const {
+  std::string property_contents(std::string_view name, Place place) const {
     std::string plain;
     for (const char c : to_lower(name)) {
       if (c != ' ' && c != '_' && c != '-') plain += c;
     }
     if (plain == "space") return std::string(kSpace);
-    if (plain == "word") return word_contents();
+    if (plain == "word") return word_contents(place);
     if (plain == "xdigit") return std::string(kHex);
-    if (plain == "digit") return property_contents("Nd");
+    if (plain == "digit") return property_contents("Nd", place);
     if (plain == "alpha") return "\\p{Alphabetic}" + newer("L");
-    if (plain == "alnum") return property_contents("alpha") + property_contents("Nd");
+    if (plain == "alnum") return property_contents("alpha", place) + property_contents("Nd", place);
     if (plain == "upper") return "\\p{Uppercase}" + newer("Lu");
     if (plain == "lower") return "\\p{Lowercase}" + newer("Ll");
-    if (plain == "punct") return property_contents("P") + property_contents("S");
+    if (plain == "punct") return property_contents("P", place) + property_contents("S", place);
     if (plain == "cntrl") return "\\p{Cc}";
     if (plain == "blank") return "\\t\\p{Zs}";
     if (plain == "ascii") return "\\x00-\\x7f";
@@ -180,7 +183,7 @@ class Translator {
   }
 
   // An escape that names a set; nothing (and at_ unmoved) if it is another escape.
-  Result<std::optional<Set>> set_escape() {
+  Result<std::optional<Set>> set_escape(Place place) {
     const char c = in_[at_ + 1];
     const auto set = [&](std::string_view contents, bool negated, bool moved = false) {
       if (!moved) at_ += 2;
@@ -193,17 +196,17 @@ class Translator {
       case 'S':
         return set(kSpace, true);
       case 'w':
-        return set(word_contents(), false);
+        return set(word_contents(place), false);
       case 'W':
-        return set(word_contents(), true);
+        return set(word_contents(place), true);
       case 'h':
         return set(kHex, false);
       case 'H':
         return set(kHex, true);
       case 'd':
-        return set(property_contents("Nd"), false);
+        return set(property_contents("Nd", place), false);
       case 'D':
-        return set(property_contents("Nd"), true);
+        return set(property_contents("Nd", place), true);
       case 'p':
       case 'P':
         break;
@@ -218,12 +221,12 @@ class Translator {
       negated = !negated;
       name->remove_prefix(1);
     }
-    return set(property_contents(*name), negated, true);
+    return set(property_contents(*name, place), negated, true);
   }
 
   Result<void> escape() {
     if (at_ + 1 == in_.size()) return bad("ends in a backslash");
-    MLC_ASSIGN_OR_RETURN(const std::optional<Set> set, set_escape());
+    MLC_ASSIGN_OR_RETURN(const std::optional<Set> set, set_escape(Place::kAlone));
     if (set) {
       // PCRE2 is faster with \p{L} than with [\p{L}].
       const bool alone = set->plain && set->text.starts_with("\\p{") &&
@@ -233,7 +236,7 @@ class Translator {
     }
     const char c = in_[at_ + 1];
     if (c == 'b' || c == 'B') {
-      const std::string word = cat("[", word_contents(), "]");
+      const std::string word = cat("[", word_contents(Place::kAlone), "]");
       out_ += c == 'b' ? cat("(?:(?<=", word, ")(?!", word, ")|(?<!", word, ")(?=", word, "))")
                        : cat("(?:(?<=", word, ")(?=", word, ")|(?<!", word, ")(?!", word, "))");
       at_ += 2;
@@ -304,7 +307,7 @@ class Translator {
             std::string_view name = in_.substr(at_ + 2, close - at_ - 2);
             const bool not_in = name.starts_with('^');
             if (not_in) name.remove_prefix(1);
-            const std::string contents = property_contents(name);
+            const std::string contents = property_contents(name, Place::kInClass);
             if (not_in) {
               others.push_back(cat("[^", contents, "]"));
             } else {
@@ -327,7 +330,7 @@ class Translator {
         unit = Set{};
       } else if (c == '\\') {
         if (at_ + 1 == in_.size()) return bad("ends in a backslash");
-        MLC_ASSIGN_OR_RETURN(const std::optional<Set> set, set_escape());
+        MLC_ASSIGN_OR_RETURN(const std::optional<Set> set, set_escape(Place::kInClass));
         if (!set) {
           literal_escape(unit.text);
         } else if (set->plain) {

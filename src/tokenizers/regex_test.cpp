@@ -59,6 +59,9 @@ TEST(Regex, FindsMatchesLeftToRight) {
 TEST(Regex, KnowsTheClassesOfOniguruma) {
   EXPECT_EQ(matches("\\s", "a\u180e \u3000\u0085"), (Texts{" ", "\u3000", "\u0085"}));
   EXPECT_EQ(matches("\\w+", "e\u0301\u00b2_ \u2460"), (Texts{"e\u0301\u00b2_"}));
+  // Within brackets \w has no fractions, alone it has those of Latin-1.
+  EXPECT_EQ(matches("\\w+|[^\\w]+", "\u260e\u00bda\u00b2"), (Texts{"\u260e\u00bd", "a\u00b2"}));
+  EXPECT_EQ(matches("[[:word:]]+", "a\u00bdb"), (Texts{"a", "b"}));
   EXPECT_EQ(matches("\\p{Han}+", "\u3001\u6f22\u3002"), (Texts{"\u6f22"}));
   EXPECT_EQ(matches("\\p{L}+", "x\U0002ebf0y"), (Texts{"x\U0002ebf0y"}));  // since Unicode 15.1
   EXPECT_EQ(matches("[[:punct:]]", "$x\u00a7"), (Texts{"$", "\u00a7"}));

@@ -9,6 +9,7 @@
 #include "support/strings.h"
 #include "tokenizers/byte_alphabet.h"
 #include "tokenizers/byte_tokens.h"
+#include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
 
@@ -152,6 +153,7 @@ std::optional<std::string> Tokenizer::decoder_token(int32_t id) const {
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, DecodeOptions options) const {
+  if (parts_.decoder.is_byte_level()) return decode_bytes(ids, options);
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
@@ -159,6 +161,24 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, DecodeOptions option
     if (std::optional<std::string> token = decoder_token(id)) tokens.push_back(std::move(*token));
   }
   return parts_.decoder.decode(std::move(tokens));
+}
+
+// decode() where tokens only have to be joined.
+std::string Tokenizer::decode_bytes(std::span<const int32_t> ids, DecodeOptions options) const {
+  const Vocabulary& vocabulary = parts_.model->vocabulary();
+  std::string bytes;
+  for (const int32_t id : ids) {
+    if (options.skip_special && is_special(id)) continue;
+    if (added(id) == nullptr && vocabulary.contains(id) && vocabulary.has_byte_key(id)) {
+      bytes += vocabulary.key(id);
+    } else if (const std::optional<std::string> token = decoder_token(id)) {
+      bytes += *token;
+    }
+  }
+  if (is_valid_utf8(bytes)) return bytes;
+  std::string text;
+  append_lossy_utf8(text, bytes);
+  return text;
 }
 
 std::optional<int32_t> Tokenizer::token_id(std::string_view text) const {

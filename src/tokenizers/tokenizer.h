@@ -73,6 +73,7 @@ class Tokenizer {
   const AddedToken* added(int32_t id) const;
   // What the decoder is given for an id: text, or bytes if it asks for bytes.
   std::optional<std::string> decoder_token(int32_t id) const;
+  std::string decode_bytes(std::span<const int32_t> ids, DecodeOptions options) const;
 
   Parts parts_;
   AddedTokenMatcher raw_matcher_;         // in the text as it comes
@@ -104,7 +105,10 @@ class StreamDecoder {
 // From the first of these in a directory, or from a file of such a name: tokenizer.json,
 // tokenizer.model, vocab.json with merges.txt and added_tokens.json, tokenizer_model (RWKV,
 // packed). A file may also be a RWKV vocabulary text (rwkv_vocab_v*.txt) or a *.tiktoken file.
-Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::string& directory_or_file);
+// `cache_directory`: where compiled forms of large tokenizer.json files are kept (compiled.h);
+// empty: nowhere.
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::string& directory_or_file,
+                                                  const std::string& cache_directory = {});
 
 // From the contents of a tokenizer.json. `where` begins every message.
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_json_text(std::string_view text,

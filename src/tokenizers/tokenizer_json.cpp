@@ -2,6 +2,9 @@
 // tokenizer.json, the format of Hugging Face's tokenizers package. The vocabulary and the merges go
 // straight from the text into tables; the small parts are read as trees. `truncation` and `padding`
 // are settings of the program that wrote the file, not of the tokenizer: they are not applied.
+#include <algorithm>
+#include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,8 +13,10 @@
 #include "support/json_cursor.h"
 #include "support/strings.h"
 #include "tokenizers/bpe.h"
+#include "tokenizers/flat_file.h"
 #include "tokenizers/json_fields.h"
 #include "tokenizers/tokenizer.h"
+#include "tokenizers/tokenizer_json.h"
 #include "tokenizers/unigram.h"
 #include "tokenizers/wordpiece.h"
 
@@ -34,16 +39,79 @@ struct ModelFields {
   bool is_unigram = false;  // the vocabulary is a list of scores
 };
 
+// A number as the tokenizers package reads it (serde_json without its feature float_roundtrip):
+// digits while they fit in 64 bits, then one product or quotient. The result may lie a bit beside
+// the nearest double, and that decides between two ways to cut a word that cost the same.
+double serde_double(std::string_view text) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  uint64_t digits = 0;
+  int64_t exponent = 0;
+  bool fraction = false;
+  bool full = false;
+  size_t i = 0;
+  for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      continue;
+    }
+    const auto digit = static_cast<uint64_t>(text[i] - '0');
+    full |= digits > (std::numeric_limits<uint64_t>::max() - digit) / 10;
+    if (full) {
+      exponent += fraction ? 0 : 1;
+      continue;
+    }
+    digits = digits * 10 + digit;
+    exponent -= fraction ? 1 : 0;
+  }
+  if (i < text.size()) {
+    std::string_view power = text.substr(i + 1);
+    if (power.starts_with('+')) power.remove_prefix(1);
+    constexpr int64_t kFar = 1'000'000;
+    exponent +=
+        std::clamp(parse_int64(power).value_or(power.starts_with('-') ? -kFar : kFar), -kFar, kFar);
+  }
+  static const std::array<double, 309> kPowers = [] {
+    std::array<double, 309> powers{};
+    for (size_t k = 0; k < powers.size(); ++k) powers[k] = *parse_double(cat("1e", k));
+    return powers;
+  }();
+  auto value = static_cast<double>(digits);
+  while (value != 0 && exponent != 0) {
+    const int64_t step = std::clamp<int64_t>(exponent, -308, 308);
+    const double power = kPowers[static_cast<size_t>(step < 0 ? -step : step)];
+    value = step < 0 ? value / power : value * power;
+    exponent -= step;
+    if (value > std::numeric_limits<double>::max()) break;
+  }
+  return negative ? -value : value;
+}
+
+// Which model's tables they are.
+enum class CompiledModel : uint32_t { kBpe, kUnigram };
+
 class Reader {
  public:
-  Reader(std::string_view text, std::string_view where)
-      : text_(text), where_(where), in_(text, where_) {}
+  Reader(std::string_view text, std::string_view where, KeepTables keep)
+      : text_(text), where_(where), in_(text, where_), keep_(keep) {}
 
-  Result<std::unique_ptr<Tokenizer>> read() {
+  // `ready`: the model, if the text has none. `kept`: what to keep besides, or null.
+  Result<std::unique_ptr<Tokenizer>> read(std::unique_ptr<Model> ready, JsonModel* kept) {
     std::optional<size_t> model_offset;
     std::string_view key;
+    std::string name;
     bool knows_words = false;
+    parts_.model = std::move(ready);
     for (in_.enter_object(); in_.next_member(&key);) {
+      const size_t begin = in_.offset();
+      if (kept != nullptr && key != "model") {
+        name = key;
+        key = name;
+        const std::string_view value = in_.skip();
+        kept->small_parts +=
+            cat(kept->small_parts.empty() ? "{" : ",", Json(name).dump(), ":", value);
+        in_.move_to(begin);
+      }
       if (key == "version") {
         std::string_view version;
         if (in_.read_string(&version) && version != "1.0")
@@ -67,7 +135,7 @@ class Reader {
         MLC_ASSIGN_OR_RETURN(const Json json, small_part());
         MLC_ASSIGN_OR_RETURN(parts_.decoder, Decoder::from_json(json, cat(where_, ": decoder")));
       } else if (key == "model") {
-        model_offset = in_.offset();
+        model_offset = begin;
         if (knows_words) {
           MLC_RETURN_IF_ERROR(read_model());
         } else {
@@ -79,11 +147,16 @@ class Reader {
     }
     if (!in_.failed()) in_.finish();
     if (in_.failed()) return in_.error();
-    if (!model_offset) return user_error(where_, "lacks the key \"model\"", "a tokenizer.json");
+    if (!model_offset && parts_.model == nullptr)
+      return user_error(where_, "lacks the key \"model\"", "a tokenizer.json");
     if (parts_.model == nullptr) {
       in_.move_to(*model_offset);
       MLC_RETURN_IF_ERROR(read_model());
       if (in_.failed()) return in_.error();
+    }
+    if (kept != nullptr) {
+      kept->small_parts += kept->small_parts.empty() ? "{}" : "}";
+      kept->tables = std::move(tables_);
     }
     return Tokenizer::assemble(std::move(parts_), where_);
   }
@@ -264,15 +337,15 @@ class Reader {
     scores_.clear();
     std::string_view token;
     for (in_.enter_array(); in_.next_element();) {
-      double score = 0;
+      std::string_view number;
       const auto id = static_cast<int64_t>(scores_.size());
       if (!in_.enter_array() || !in_.next_element() || !in_.read_string(&token)) break;
       if (!vocabulary_.add(token, id)) return bad_id(token, id);
-      if (!in_.next_element() || !in_.read_double(&score)) {
+      if (!in_.next_element() || !in_.read_number(&number)) {
         in_.fail("has a token without a score", "[text, score]");
         break;
       }
-      scores_.push_back(score);
+      scores_.push_back(serde_double(number));
       if (in_.next_element()) in_.fail("has a token with more than a score", "[text, score]");
     }
     vocabulary_.index();
@@ -311,6 +384,15 @@ class Reader {
     }
   }
 
+  template <class T>
+  void keep_tables(CompiledModel kind, const T& model) {
+    if (keep_ == KeepTables::kNo) return;
+    FlatWriter tables;
+    tables.value(kind);
+    model.write_tables(tables);
+    tables_ = tables.take();
+  }
+
   Result<void> make_model(ModelFields fields) {
     if (fields.type.empty()) {  // files of the first versions
       fields.type = fields.has_merges                      ? "BPE"
@@ -332,6 +414,7 @@ class Reader {
                                         .byte_fallback = fields.byte_fallback,
                                         .ignore_merges = fields.ignore_merges},
                                        where));
+      keep_tables(CompiledModel::kBpe, *bpe_);
       parts_.model = std::move(bpe_);
       return {};
     }
@@ -343,10 +426,12 @@ class Reader {
         return user_error(where, cat("unk_id is ", unknown),
                           cat("the id of one of its ", scores_.size(), " tokens"));
       }
-      parts_.model =
+      auto unigram =
           std::make_unique<Unigram>(std::move(vocabulary_), std::move(scores_),
                                     UnigramOptions{.unknown_id = static_cast<int32_t>(unknown),
                                                    .byte_fallback = fields.byte_fallback});
+      keep_tables(CompiledModel::kUnigram, *unigram);
+      parts_.model = std::move(unigram);
       return {};
     }
     if (fields.is_unigram)
@@ -375,6 +460,8 @@ class Reader {
   std::string where_;
   JsonCursor in_;
   Tokenizer::Parts parts_;
+  KeepTables keep_;
+  std::string tables_;
   Vocabulary vocabulary_;
   std::vector<double> scores_;
   std::unique_ptr<Bpe> bpe_;
@@ -386,7 +473,30 @@ class Reader {
 
 Result<std::unique_ptr<Tokenizer>> tokenizer_from_json_text(std::string_view text,
                                                             std::string_view where) {
-  return Reader(text, where).read();
+  return Reader(text, where, KeepTables::kNo).read(nullptr, nullptr);
+}
+
+Result<JsonModel> read_tokenizer_json(std::string_view text, std::string_view where,
+                                      KeepTables keep) {
+  JsonModel result;
+  MLC_ASSIGN_OR_RETURN(
+      result.tokenizer,
+      Reader(text, where, keep).read(nullptr, keep == KeepTables::kYes ? &result : nullptr));
+  return result;
+}
+
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_tables(std::string_view small_parts,
+                                                         std::string_view tables,
+                                                         std::string_view where) {
+  FlatReader in(tables);
+  std::unique_ptr<Model> model;
+  CompiledModel kind{};
+  if (in.value(&kind)) {
+    if (kind == CompiledModel::kBpe) model = Bpe::from_tables(in);
+    if (kind == CompiledModel::kUnigram) model = Unigram::from_tables(in);
+  }
+  if (model == nullptr || !in.at_end()) return user_error(std::string(where), "has other tables");
+  return Reader(small_parts, where, KeepTables::kNo).read(std::move(model), nullptr);
 }
 
 }  // namespace mlc::tokenizers

@@ -56,6 +56,15 @@ TEST(Tokenizer, KnowsItsTokensByTextAndById) {
   EXPECT_FALSE(tokenizer->is_special(1000));
 }
 
+// serde_json reads the first score a bit lower than the second one, which is the same number, and
+// so two tokens are the better way.
+TEST(Tokenizer, ReadsScoresAsTheReferenceDoes) {
+  const auto tokenizer = load_text(with_model(
+      R"("type": "Unigram", "unk_id": 0, "vocab": [["?", -20], ["a", 0.0], ["b", -9.4969496735219590], ["ab", -9.496949673521959]])"));
+  ASSERT_NE(tokenizer, nullptr);
+  EXPECT_EQ(tokenizer->encode("ab"), (std::vector<int32_t>{1, 2}));
+}
+
 TEST(Tokenizer, LeavesOutIdsThatNoTokenHas) {
   const auto tokenizer = load_text(kByteLevel);
   EXPECT_EQ(tokenizer->decode(std::vector<int32_t>{0, 500, -3, 1}), "lo");

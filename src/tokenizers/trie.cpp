@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tokenizers/trie.h"
 
+#include "tokenizers/flat_file.h"
+
 namespace mlc::tokenizers {
 
 void Trie::build(std::vector<std::pair<std::string_view, int32_t>> entries) {
@@ -32,7 +34,19 @@ void Trie::build(std::vector<std::pair<std::string_view, int32_t>> entries) {
       begin = stop;
     }
   }
-  for (uint16_t i = 0; i < nodes_[0].count; ++i) roots_[labels_[i]] = targets_[i];
+  for (uint32_t i = 0; i < nodes_[0].count; ++i) roots_[labels_[i]] = targets_[i];
+}
+
+void Trie::write(FlatWriter& out) const {
+  out.array(nodes_);
+  out.array(labels_);
+  out.array(targets_);
+  out.value(roots_);
+}
+
+bool Trie::read(FlatReader& in) {
+  return in.array(&nodes_) && in.array(&labels_) && in.array(&targets_) && in.value(&roots_) &&
+         labels_.size() == targets_.size();
 }
 
 std::pair<size_t, int32_t> Trie::longest(std::string_view text, size_t offset) const {

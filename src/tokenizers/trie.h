@@ -11,11 +11,16 @@
 
 namespace mlc::tokenizers {
 
+class FlatReader;
+class FlatWriter;
+
 class Trie {
  public:
   // Text and a value >= 0. Empty texts are left out; of equal texts the last one counts.
   void build(std::vector<std::pair<std::string_view, int32_t>> entries);
   bool empty() const { return nodes_.empty(); }
+  void write(FlatWriter& out) const;
+  bool read(FlatReader& in);
 
   // Nodes are numbers; 0 means that there is none.
   int32_t first(char byte) const { return roots_[static_cast<unsigned char>(byte)]; }
@@ -38,7 +43,7 @@ class Trie {
  private:
   struct Node {
     uint32_t children = 0;  // place in labels_ and targets_
-    uint16_t count = 0;
+    uint32_t count = 0;
     int32_t value = -1;
   };
   std::vector<Node> nodes_;            // [0] is the root

@@ -198,7 +198,7 @@ bool is_word(char32_t point) {
   // Other_Alphabetic among the symbols (circled letters), and the joiners.
   return (point >= 0x24b6 && point <= 0x24e9) || (point >= 0x1f130 && point <= 0x1f149) ||
          (point >= 0x1f150 && point <= 0x1f169) || (point >= 0x1f170 && point <= 0x1f189) ||
-         point == 0x200c || point == 0x200d;
+         point == 0x200c || point == 0x200d || is_in(point, kAlsoWord);
 }
 
 void append_lowercase(std::string& text, char32_t point) {
@@ -265,8 +265,15 @@ bool is_surely_normalized(std::string_view text, NormalForm form) {
 
 namespace {
 
+// A mark that the package's older tables do not know: it stays where it is, and no mark behind it
+// is joined to what stands before it.
+bool is_unknown_mark(utf8proc_int32_t point) {
+  return point >= 0x300 && is_in(static_cast<char32_t>(point), kNoCombiningClass);
+}
+
 utf8proc_propval_t combining_class(utf8proc_int32_t point) {
-  return utf8proc_get_property(point)->combining_class;
+  const utf8proc_propval_t found = utf8proc_get_property(point)->combining_class;
+  return found != 0 && is_unknown_mark(point) ? utf8proc_propval_t{0} : found;
 }
 
 // A part that no character before or behind can change, since it begins with ASCII (or with the
@@ -299,10 +306,14 @@ void append_normalized_part(std::string& result, std::string_view part, utf8proc
     }
     if (i == start) ++i;
   }
-  const utf8proc_ssize_t length = utf8proc_normalize_utf32(
-      points.data(), static_cast<utf8proc_ssize_t>(points.size()), options);
-  for (utf8proc_ssize_t i = 0; i < length; ++i) {
-    append_utf8(result, static_cast<char32_t>(points[static_cast<size_t>(i)]));
+  for (auto begin = points.begin(); begin != points.end();) {
+    const auto end = std::find_if(begin + 1, points.end(), is_unknown_mark);
+    const utf8proc_ssize_t length =
+        utf8proc_normalize_utf32(&*begin, static_cast<utf8proc_ssize_t>(end - begin), options);
+    for (utf8proc_ssize_t i = 0; i < length; ++i) {
+      append_utf8(result, static_cast<char32_t>(begin[static_cast<ptrdiff_t>(i)]));
+    }
+    begin = end;
   }
 }
 

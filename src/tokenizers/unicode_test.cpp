@@ -49,6 +49,10 @@ TEST(Unicode, NormalizesAcrossAsciiBases) {
   EXPECT_EQ(normalized("\u1112\u1161\u11ab", NormalForm::kNfc), "한");
   EXPECT_EQ(normalized("\u32ff", NormalForm::kNfkc),
             "\u32ff");  // newer than the reference's tables
+  // Marks that these do not know stay in their places, and part what they stand between.
+  EXPECT_EQ(normalized("\u08cd\u08f0", NormalForm::kNfc), "\u08cd\u08f0");
+  EXPECT_EQ(normalized("a\u1df9\u0301", NormalForm::kNfc), "a\u1df9\u0301");
+  EXPECT_EQ(normalized("a\u0301\u1df9o\u0308", NormalForm::kNfc), "á\u1df9ö");
 }
 
 TEST(Unicode, TellsClassesAsTheReferenceDoes) {
@@ -60,6 +64,7 @@ TEST(Unicode, TellsClassesAsTheReferenceDoes) {
   EXPECT_TRUE(is_other(0) && is_other(0x200d) && !is_other(0x378));
   EXPECT_TRUE(is_word(U'_') && is_word(0x301) && is_word(U'中') && !is_word(U'½') &&
               !is_word(U'-'));
+  EXPECT_TRUE(is_word(0x11382));  // newer than utf8proc's tables
 }
 
 TEST(Unicode, LowersTheOneLetterThatBecomesTwo) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tokenizers/byte_tokens.h"
+#include "tokenizers/flat_file.h"
 #include "tokenizers/unicode.h"
 
 namespace mlc::tokenizers {
@@ -47,6 +48,32 @@ Unigram::Unigram(Vocabulary vocabulary, std::vector<double> scores, UnigramOptio
     const auto length = static_cast<float>(vocabulary_.key(id).size());
     scores_[index] = length * static_cast<float>(highest) - 0.1;
   }
+}
+
+Unigram::Unigram(Vocabulary vocabulary)
+    : vocabulary_(std::move(vocabulary)), byte_ids_(byte_token_ids(vocabulary_)) {}
+
+void Unigram::write_tables(FlatWriter& out) const {
+  vocabulary_.write(out);
+  out.array(scores_);
+  out.value(options_.rules);
+  out.value(options_.unknown_id);
+  out.value(options_.byte_fallback);
+  out.array(options_.uses);
+  trie_.write(out);
+  out.value(unknown_score_);
+}
+
+std::unique_ptr<Unigram> Unigram::from_tables(FlatReader& in) {
+  Vocabulary vocabulary;
+  if (!vocabulary.read(in)) return nullptr;
+  std::unique_ptr<Unigram> unigram(new Unigram(std::move(vocabulary)));
+  UnigramOptions& options = unigram->options_;
+  const bool complete = in.array(&unigram->scores_) && in.value(&options.rules) &&
+                        in.value(&options.unknown_id) && in.value(&options.byte_fallback) &&
+                        in.array(&options.uses) && unigram->trie_.read(in) &&
+                        in.value(&unigram->unknown_score_);
+  return complete ? std::move(unigram) : nullptr;
 }
 
 void Unigram::find_best(std::string_view word, std::vector<ModelScratch::Best>& best) const {

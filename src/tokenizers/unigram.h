@@ -30,11 +30,16 @@ class Unigram final : public Model {
  public:
   // The vocabulary is indexed; scores [max_id + 1].
   Unigram(Vocabulary vocabulary, std::vector<double> scores, UnigramOptions options);
+  // All that encode() needs, and a model of it. Null for what is no such thing.
+  void write_tables(FlatWriter& out) const;
+  static std::unique_ptr<Unigram> from_tables(FlatReader& in);
+
   void encode(std::string_view word, std::vector<int32_t>& ids,
               ModelScratch& scratch) const override;
   const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
+  explicit Unigram(Vocabulary vocabulary);
   void find_best(std::string_view word, std::vector<ModelScratch::Best>& best) const;
   void add_unknown(std::string_view text, std::vector<int32_t>& ids) const;
 

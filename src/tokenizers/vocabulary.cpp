@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tokenizers/byte_alphabet.h"
+#include "tokenizers/flat_file.h"
 
 namespace mlc::tokenizers {
 
@@ -38,6 +39,35 @@ int32_t TextTable::insert(std::string_view arena, std::string_view text, uint64_
                    static_cast<uint32_t>(text.size())};
   ++count_;
   return -1;
+}
+
+void TextTable::write(FlatWriter& out) const {
+  out.value(static_cast<uint64_t>(count_));
+  out.array(slots_);
+}
+
+bool TextTable::read(FlatReader& in) {
+  uint64_t count = 0;
+  if (!in.value(&count) || !in.array(&slots_)) return false;
+  count_ = static_cast<size_t>(count);
+  mask_ = slots_.empty() ? 0 : slots_.size() - 1;
+  // A search ends at a free slot: there must be one.
+  if (!slots_.empty() && (!std::has_single_bit(slots_.size()) || count_ * 2 > slots_.size()))
+    return false;
+  return true;
+}
+
+void Vocabulary::write(FlatWriter& out) const {
+  out.value(keys_);
+  out.array(arena_);
+  out.array(entries_);
+  table_.write(out);
+  other_.write(out);
+}
+
+bool Vocabulary::read(FlatReader& in) {
+  return in.value(&keys_) && (keys_ == Keys::kText || keys_ == Keys::kBytes) && in.array(&arena_) &&
+         in.array(&entries_) && table_.read(in) && other_.read(in);
 }
 
 bool Vocabulary::append(size_t offset, uint32_t text_only, int64_t id) {

@@ -11,6 +11,9 @@
 
 namespace mlc::tokenizers {
 
+class FlatReader;
+class FlatWriter;
+
 // Up to 8 bytes as a number: with the length it tells the text.
 inline uint64_t short_text(const char* at, size_t size) {
   if (size >= 4) {
@@ -65,6 +68,9 @@ class TextTable {
     if (!slots_.empty()) __builtin_prefetch(&slots_[(hash >> 32) & mask_]);
   }
   size_t size() const { return count_; }
+  void write(FlatWriter& out) const;
+  // False for a size that can't be; ids and places are taken as they are: a checksum stands before.
+  bool read(FlatReader& in);
 
  private:
   struct Slot {
@@ -130,6 +136,8 @@ class Vocabulary {
   std::string text(int32_t id) const;
 
   size_t size() const { return table_.size() + other_.size(); }  // distinct texts
+  void write(FlatWriter& out) const;
+  bool read(FlatReader& in);
   int32_t max_id() const { return static_cast<int32_t>(entries_.size()) - 1; }
 
  private:

@@ -54,12 +54,58 @@ def commands(program):
     check(out == "temperature=0.5;top_p=0.25;top_k=7;min_p=0.1;repetition_penalty=1.5;presence_penalty=1.0;frequency_penalty=-1.0;"
           "max_tokens=9;seed=4;stop=a,b\n", out)
     help_text = program.run(*chat, text="/help\n")[0]
-    for name in ("/help", "/exit", "/stats", "/metrics", "/reset", "/set", "/reload"):
+    for name in ("/help", "/exit", "/stats", "/metrics", "/reset", "/save", "/load", "/set", "/reload"):
         check(name in help_text, help_text)
     check(program.run(*chat, text="/exit\nhi\n")[0] == "", "went on after /exit")
     other = make_model(program, "other", seed=5)
     out = program.run(*chat, "--temperature", 0, text=f"hi\n/reload {other}\nhi\n/reload\nhi\n")[0]
     check(out.endswith(2 * program.run("chat", other, "--max-tokens", 3, "--temperature", 0, text="hi\n")[0]), repr(out))
+
+
+def a_conversation_is_saved_and_gone_on_with(program):
+    model = make_model(program)
+    chat = ["chat", model, "--temperature", 0, "--max-tokens", 8]
+    file = program.folder / "talk.json"
+    whole = program.run(*chat, "--system", "be brief", text="first\nsecond\n")[0]
+    program.run(*chat, "--system", "be brief", text=f"first\n/save {file}\n")
+    messages = json.loads(file.read_text(encoding="utf-8"))
+    check([message["role"] for message in messages] == ["system", "user", "assistant"], messages)
+    check(messages[0]["content"] == "be brief" and messages[1]["content"] == "first", messages)
+    # The answers are random bytes: what is no text was saved as U+FFFD, so only a clean one gives the same prompt.
+    messages[2]["content"] = "an answer"
+    for form in (messages, {"messages": messages}):
+        file.write_text(json.dumps(form))
+        out, log = program.run(*chat, text=f"/load {file}\nsecond\n/save {file}\n")
+        check("[1 turn read from " in log and "[2 turns written to " in log, log)
+        again = json.loads(file.read_text(encoding="utf-8"))
+        check(again[:3] == messages and again[3]["content"] == "second", again)
+    other = program.run(*chat, text=f"second\n")[0]
+    check(out != other and whole.count("\n") >= 2, "the loaded turns change nothing", repr(out))
+    for text, message in {
+            "/save": "error: /save: has no file", "/load": "error: /load: has no file",
+            f"/save {file}": "error: /save: the conversation is empty",
+            f"/load {program.folder}/none.json": "none.json: cannot open",
+            f"/load {model}/mlc-chat-config.json": "mlc-chat-config.json: is an object without messages",
+            f"hi\n/save {program.folder}/no/where.json": "no/where.json",
+    }.items():
+        err = program.run(*chat, text=text + "\n", status=1)[1]
+        check(message in err, text, err)
+    check(not list(program.folder.glob("*.tmp*")), "something half written is left")
+
+
+def the_system_message_can_be_given(program):
+    model = make_model(program, template="chatml")
+    chat = ["chat", model, "--temperature", 0, "--max-tokens", 20]
+    plain = program.run(*chat, text="hello\n")[0]
+    check(plain != program.run(*chat, "--system", "Answer in verse.", text="hello\n")[0], "--system changes nothing")
+
+
+def stats_come_after_each_answer(program):
+    model = make_model(program)
+    log = program.run("chat", model, "--stats", "--max-tokens", 3, text="hi\nho\n")[1]
+    lines = [line for line in log.splitlines() if "tok/s" in line]
+    check(len(lines) == 2 and all(line.startswith("[") and " + 3 tokens, prefill: " in line for line in lines), log)
+    check("\x1b" not in log, "colours where there is no terminal", repr(log))
 
 
 def wrong_commands_are_named(program):
@@ -177,6 +223,7 @@ def wrong_arguments_are_named(program):
 
 if __name__ == "__main__":
     main([answers_lines_and_repeats_itself_with_a_seed, a_turn_sees_the_turns_before_it, stop_strings_end_an_answer_and_are_not_shown,
-          commands, wrong_commands_are_named, long_conversations_lose_their_older_half,
+          commands, a_conversation_is_saved_and_gone_on_with, the_system_message_can_be_given, stats_come_after_each_answer,
+          wrong_commands_are_named, long_conversations_lose_their_older_half,
           limits_may_shrink_at_run_time_and_the_rest_is_compiled, libraries_are_compiled_into_the_cache,
           damaged_weights_are_found_by_verify, wrong_arguments_are_named])

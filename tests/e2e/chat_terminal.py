@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """mlc_llm chat at a terminal: prompt, line editing, history, Ctrl-C and Ctrl-D."""
+import json
 import os
 import pty
 import re
@@ -16,11 +17,12 @@ CTRL_C, CTRL_D, LEFT, UP = "\x03", "\x04", "\x1b[D", "\x1b[A"
 class Terminal:
     """The program at a pseudo-terminal of 100 columns."""
 
-    def __init__(self, program, *arguments, locale="C.UTF-8"):
+    def __init__(self, program, *arguments, locale="C.UTF-8", **more):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            environment = {**program.environment, "TERM": "xterm", "COLUMNS": "100", "LC_ALL": locale}
+            environment = {**program.environment, "TERM": "xterm", "COLUMNS": "100", "LC_ALL": locale, **more}
             os.execve(program.path, ["mlc_llm", *map(str, arguments)], environment)
+        self.raw = ""  # all that came
         self.text = ""  # what was shown and not yet looked at, without control sequences
 
     def expect(self, pattern, seconds=30):
@@ -40,6 +42,7 @@ class Terminal:
                     pass
             if not data:
                 raise AssertionError(f"{pattern!r} did not come, but {self.text!r}")
+            self.raw += data.decode("utf-8", "replace")
             self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\r", "", data.decode("utf-8", "replace"))
 
     def type(self, text):
@@ -138,6 +141,69 @@ def escape_enter_begins_a_new_line(program):
     terminal.leave()
 
 
+def prompt_tokens(terminal):
+    terminal.prompt()
+    terminal.type("/metrics\r")
+    return int(terminal.expect(r"last_finished_request_prompt_tokens \d+\n").split()[-1])
+
+
+def messages_of_several_lines(program):
+    for typed, message in {
+            "one\\\rtwo\r": "one\ntwo",
+            "one\\\r two\\\rthree\r": "one\n two\nthree",
+            '"""\rone\r\r  two\\\r/exit"""\r': "one\n\n  two\\\n/exit",
+            '"""/help"""\r': "/help",
+            '"""\rforgotten' + CTRL_C + "two\r": "two",
+    }.items():
+        terminal = start(program, "--max-tokens", 2)
+        terminal.type(typed)
+        terminal.expect("truncated")
+        tokens = prompt_tokens(terminal)
+        check(tokens == 1 + len(message), repr(typed), tokens, "the prefix id, and a token a byte")
+        terminal.prompt()
+        terminal.type(UP + UP + "\r")  # the message as it was typed
+        terminal.expect("truncated")
+        # The first turn with its two tokens of an answer, and the message again.
+        again = prompt_tokens(terminal)
+        check(again >= 2 * tokens - 1, repr(typed), again)
+        terminal.leave()
+
+
+def colours_are_for_terminals_that_want_them(program):
+    terminal = start(program, "--max-tokens", 2, "--stats")
+    terminal.type("/nothing\r")
+    terminal.expect("unknown command /nothing")
+    terminal.prompt()
+    check("\x1b[1;32m>>>" in terminal.raw and "\x1b[31merror" in terminal.raw, repr(terminal.raw))
+    terminal.type("hello\r")
+    terminal.expect(r"tokens, prefill: .* tok/s\]")
+    terminal.expect("truncated")
+    terminal.leave()
+    check("\x1b[2m[" in terminal.raw, repr(terminal.raw))
+    for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        terminal = start(program, "--max-tokens", 2, "--stats", **more)
+        terminal.type("hello\r")
+        terminal.expect("truncated")
+        terminal.leave()
+        check(not re.search(r"\x1b\[[0-9;]+m", terminal.raw), more, repr(terminal.raw))
+
+
+def a_spinner_turns_while_a_long_prompt_is_read(program):
+    model = make_model(program, "large", hidden=512, intermediate=1024, layers=12, context=20000)
+    terminal = Terminal(program, "chat", model, "--max-tokens", 2, "--threads", 1)
+    terminal.prompt()
+    file = program.folder / "talk.json"
+    file.write_text(json.dumps([{"role": "user", "content": "long " * 1600}, {"role": "assistant", "content": "yes"}]))
+    terminal.type(f"/load {file}\r")
+    terminal.expect("1 turn read")
+    terminal.prompt()
+    terminal.type("and?\r")
+    terminal.expect(r"[|/\\-] reading the prompt \d+ s", seconds=60)
+    terminal.expect("truncated", seconds=60)
+    terminal.leave()
+    check("\x1b[K" in terminal.raw.split("reading the prompt")[-1], "it is still there")
+
+
 def ctrl_c_clears_the_line_and_leaves_when_pressed_twice(program):
     terminal = start(program)
     terminal.type("/exit" + CTRL_C)
@@ -180,5 +246,6 @@ def a_signal_from_outside_ends_the_program(program):
 
 if __name__ == "__main__":
     main([answers_and_leaves_with_ctrl_d, exit_leaves, a_line_can_be_edited_and_called_back, letters_beyond_ascii_are_edited_whole,
-          escape_enter_begins_a_new_line, ctrl_c_clears_the_line_and_leaves_when_pressed_twice,
+          escape_enter_begins_a_new_line, messages_of_several_lines, colours_are_for_terminals_that_want_them,
+          a_spinner_turns_while_a_long_prompt_is_read, ctrl_c_clears_the_line_and_leaves_when_pressed_twice,
           ctrl_c_stops_an_answer_and_not_the_program, a_signal_from_outside_ends_the_program])

@@ -5,7 +5,7 @@ import json
 import math
 import struct
 
-from support.tiny_model import check, main, make_model
+from support.tiny_model import check, main, make_model, shared_path
 
 
 def with_library(program, **shape):
@@ -38,6 +38,32 @@ def bench_prints_its_figures(program):
     text = program.run(*bench, "--profile")[0]
     for word in ("prefill: ", "decode: ", "time to first token: ", "load: ", "peak memory: ", " ms in kernels", "embedding_64_"):
         check(word in text, word, text)
+
+
+def perplexity_of_a_text_is_that_of_the_reference_ids(program):
+    """Of a conformance model, from text through our tokenizer, and from the ids that the reference gives for the text."""
+    source, tokenizer = shared_path("conformance/models/llama"), shared_path("conformance/tokenizers/tiny_bpe_bytelevel")
+    texts = json.loads((tokenizer.parent / "strings.json").read_text(encoding="utf-8"))
+    cases = json.loads((tokenizer / "cases.json").read_text())["encode"]
+    model, library = program.folder / "conformance", program.folder / "conformance/lib.so"
+    program.run("convert_weight", source, "--quantization", "q0f32", "-o", model)
+    program.run("gen_config", source, "--quantization", "q0f32", "--conv-template", "LM", "-o", model)
+    program.run("compile", model, "-o", library)
+    compared = 0
+    for text, case in list(zip(texts, cases))[::9]:
+        if not 20 <= len(case["ids"]) <= 400:
+            continue
+        (program.folder / "text").write_bytes(text.encode())
+        (program.folder / "ids.json").write_text(json.dumps(case["ids"]))
+        command = ["debug", "perplexity", model, "--model-lib", library, "--window", 20]
+        of_text = program.run(*command, "--text", program.folder / "text")[0]
+        check(of_text == program.run(*command, "--ids", program.folder / "ids.json")[0], text, of_text)
+        compared += 1
+    check(compared > 5, compared)
+    err = program.run(*command, status=2)[1]
+    check("--text: is missing\n  expected either --text or --ids" in err, err)
+    err = program.run(*command, "--text", "x", "--ids", "y", status=2)[1]
+    check("--text: does not go with --ids" in err, err)
 
 
 def a_tied_table_counts(program):
@@ -132,4 +158,5 @@ def check_device_lists_devices(program):
 
 if __name__ == "__main__":
     main([bench_prints_its_figures, a_tied_table_counts, bench_refuses_wrong_numbers, perplexity_is_that_of_the_logits,
+          perplexity_of_a_text_is_that_of_the_reference_ids,
           metadata_plan_and_memory, check_device_lists_devices])

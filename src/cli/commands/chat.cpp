@@ -13,11 +13,15 @@
 #include "cli/command.h"
 #include "cli/jit_library.h"
 #include "cli/line_editor.h"
+#include "cli/terminal.h"
 #include "compiler/compile_options.h"
 #include "engine/engine.h"
 #include "engine/history.h"
 #include "engine/prompt.h"
 #include "formats/chat_config.h"
+#include "support/cache.h"
+#include "support/file.h"
+#include "support/printable.h"
 #include "support/process.h"
 #include "support/strings.h"
 #include "support/throw.h"
@@ -48,8 +52,10 @@ struct ChatOptions {
   std::string overrides;
   std::optional<std::string> opt;
   std::optional<std::string> template_arguments;  // JSON
+  std::optional<std::string> system;
   int64_t threads = 0;
   bool verify = false;
+  bool stats = false;
   std::optional<int64_t> seed, top_k, max_tokens;
   std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty,
       frequency_penalty;
@@ -61,6 +67,8 @@ constexpr const char* kHelp =
     "/stats                speed of the last answer\n"
     "/metrics              all metrics of the engine, in Prometheus's text form\n"
     "/reset                forget the conversation\n"
+    "/save FILE            write the conversation as a JSON list of messages\n"
+    "/load FILE            go on with such a conversation\n"
     "/set KEY=VALUE;…      temperature, top_p, top_k, min_p, repetition_penalty, "
     "presence_penalty,\n"
     "                      frequency_penalty, max_tokens, seed, stop (strings separated by "
@@ -68,7 +76,8 @@ constexpr const char* kHelp =
     "                      no blanks in a value; alone: what is set\n"
     "/reload [MODEL]       load the model again, or another one\n";
 constexpr const char* kKeys =
-    "Enter sends, Esc+Enter begins a new line; Ctrl-C stops an answer, Ctrl-D leaves.\n";
+    "Enter sends. A new line: Esc+Enter, or a backslash at the end of a line, or several lines\n"
+    "between \"\"\" and \"\"\". Ctrl-C stops an answer, Ctrl-D leaves.\n";
 
 // The overrides of a library that is there already. Limits may shrink; what is compiled in must
 // agree.
@@ -150,8 +159,9 @@ LoadedModel load(ChatOptions options) {
                     "1");
   }
   // The vocabulary is read while the library is loaded or compiled.
-  auto tokenizer =
-      std::async(std::launch::async, [&] { return tokenizers::load_tokenizer(options.model); });
+  auto tokenizer = std::async(std::launch::async, [&] {
+    return tokenizers::load_tokenizer(options.model, tokenizer_cache());
+  });
   engine::SessionOptions session;
   session.model_directory = options.model;
   session.threads = options.threads;
@@ -207,6 +217,7 @@ class Repl {
     add("max_tokens", options_.max_tokens);
     add("seed", options_.seed);
     settings_.set(join(given, ";"), model_.engine->session().vocab_size());
+    if (options_.system) history_.set_system(*options_.system);
   }
 
   // The exit status: 1 if an answer failed and nobody was there to see it.
@@ -215,28 +226,28 @@ class Repl {
       const InterruptGuard
           guard;  // the editor has Ctrl-C as a key; what comes besides stops an answer at most
       std::printf("%s%s", kHelp, kKeys);
-      LineEditor editor(">>> ");
-      while (const auto line = editor.read()) {
-        if (!turn(*line)) break;
+      LineEditor editor(">>>");
+      while (const auto message = editor.read()) {
+        if (!turn(message->text, message->literal)) break;
       }
       return 0;
     }
     for (std::string line; std::getline(std::cin, line);) {
       if (line.ends_with('\r')) line.pop_back();
       if (strip(line).empty()) continue;
-      if (!turn(line)) break;
+      if (!turn(line, false)) break;
     }
     return failed_ ? 1 : 0;
   }
 
  private:
-  // False to leave.
-  bool turn(const std::string& line) {
+  // False to leave. `literal`: no command, whatever it begins with.
+  bool turn(const std::string& line, bool literal) {
     try {
-      if (line.starts_with('/')) return command(line);
+      if (line.starts_with('/') && !literal) return command(line);
       answer(line);
     } catch (const UserError& error) {
-      std::fprintf(stderr, "%s\n", error.what());
+      std::fprintf(stderr, "%s\n", coloured(Stream::kError, Colour::kError, error.what()).c_str());
       failed_ = true;
     }
     std::fflush(stdout);
@@ -253,16 +264,15 @@ class Repl {
     } else if (name == "/exit") {
       return false;
     } else if (name == "/stats") {
-      const auto rate = [&](double value) {
-        return last_ && value > 0 ? fixed(value, 1) : std::string("N/A");
-      };
-      std::printf("prefill: %s tok/s, decode: %s tok/s\n",
-                  rate(last_ ? last_->prefill_tokens_per_second() : 0).c_str(),
-                  rate(last_ ? last_->decode_tokens_per_second() : 0).c_str());
+      std::printf("%s\n", speed().c_str());
     } else if (name == "/metrics") {
       std::printf("%s", model_.engine->metrics().prometheus_text().c_str());
     } else if (name == "/reset") {
       history_.clear();
+    } else if (name == "/save") {
+      save(argument);
+    } else if (name == "/load") {
+      load_conversation(argument);
     } else if (name == "/set") {
       if (argument.empty()) {
         std::printf("%s\n", settings_.to_text().c_str());
@@ -282,10 +292,41 @@ class Repl {
     } else {
       throw UserError(unknown_name_error(
           ErrorKind::kUser, "", "command", name,
-          {"/help", "/exit", "/stats", "/metrics", "/reset", "/set", "/reload"}));
+          {"/help", "/exit", "/stats", "/metrics", "/reset", "/save", "/load", "/set", "/reload"}));
     }
     std::fflush(stdout);
     return true;
+  }
+
+  void save(const std::string& path) const {
+    if (path.empty()) throw UserError("/save", "has no file", "/save FILE");
+    if (history_.empty()) throw UserError("/save", "the conversation is empty");
+    or_throw(write_file(path, history_.to_json().dump(2, false) + "\n"));
+    note(cat("[", history_.turns(), history_.turns() == 1 ? " turn" : " turns", " written to ",
+             path, "]"));
+  }
+
+  void load_conversation(const std::string& path) {
+    if (path.empty()) throw UserError("/load", "has no file", "/load FILE");
+    engine::History loaded =
+        or_throw(engine::History::from_json(or_throw(read_json_file(path)), path));
+    if (!loaded.system() && history_.system()) loaded.set_system(*history_.system());
+    history_ = std::move(loaded);
+    note(cat("[", history_.turns(), history_.turns() == 1 ? " turn" : " turns", " read from ", path,
+             "]"));
+  }
+
+  // A remark of the program's, on standard error.
+  static void note(const std::string& text) {
+    std::fprintf(stderr, "%s\n",
+                 coloured(Stream::kError, Colour::kNote, escape_unprintable(text)).c_str());
+  }
+
+  // Of the last answer.
+  std::string speed() const {
+    const auto rate = [](double value) { return value > 0 ? fixed(value, 1) : std::string("N/A"); };
+    return cat("prefill: ", rate(last_ ? last_->prefill_tokens_per_second() : 0),
+               " tok/s, decode: ", rate(last_ ? last_->decode_tokens_per_second() : 0), " tok/s");
   }
 
   engine::Request make_request(const std::string& message) const {
@@ -313,8 +354,8 @@ class Repl {
     while (static_cast<int64_t>(request.prompt.size()) >
                model_.engine->session().context_tokens() &&
            !history_.empty()) {
-      log_info(cat("[the conversation has ", request.prompt.size(), " tokens, the context ",
-                   model_.engine->session().context_tokens(), ": its older half is forgotten]"));
+      note(cat("[the conversation has ", request.prompt.size(), " tokens, the context ",
+               model_.engine->session().context_tokens(), ": its older half is forgotten]"));
       history_.drop_older_half();
       request = make_request(message);
     }
@@ -322,8 +363,10 @@ class Repl {
     std::string text;
     std::optional<engine::FinishReason> finish;
     std::optional<Error> error;
+    Spinner spinner("reading the prompt");
     const auto show = [&] {
       for (const engine::Output& output : model_.engine->take_outputs()) {
+        spinner.stop();
         print(output.text);
         text += output.text;
         finish = output.finish;
@@ -344,15 +387,18 @@ class Repl {
     std::fflush(stdout);
     if (error) throw UserError(*error);
     history_.add_turn(message, text);
+    if (options_.stats && last_) {
+      note(cat("[", last_->prompt_tokens, " + ", last_->completion_tokens, " tokens, ", speed(),
+               "]"));
+    }
     switch (*finish) {
       case engine::FinishReason::kMaxTokens:
-        log_info(
-            cat("[output truncated after ", settings_.max_tokens, " tokens, as max_tokens says]"));
+        note(cat("[output truncated after ", settings_.max_tokens, " tokens, as max_tokens says]"));
         break;
       case engine::FinishReason::kContextFull:
-        log_info(cat("[output truncated due to context length limit: ",
-                     model_.engine->session().context_tokens(),
-                     " tokens; the older half of the conversation is forgotten]"));
+        note(cat("[output truncated due to context length limit: ",
+                 model_.engine->session().context_tokens(),
+                 " tokens; the older half of the conversation is forgotten]"));
         history_.drop_older_half();
         break;
       case engine::FinishReason::kStop:
@@ -408,6 +454,7 @@ int run_chat(Arguments arguments) {
                 "pipeline_parallel_stages, kv_cache_dtype, opt");
   parser.option("--opt", &options.opt,
                 "of the library that is compiled: O0, O1, O2, O3, or knobs as of compile");
+  parser.option("--system", &options.system, "system message, in place of the template's");
   parser.option("--threads", &options.threads, "threads; 0: one for each physical core");
   parser.option("--seed", &options.seed, "makes every answer reproducible");
   parser.option("--temperature", &options.temperature, "0: the most probable token always");
@@ -426,6 +473,7 @@ int run_chat(Arguments arguments) {
   parser.option("--chat-template-kwargs", &options.template_arguments,
                 "JSON object of arguments for the checkpoint's own chat template, such as "
                 "{\"enable_thinking\": false}");
+  parser.flag("--stats", &options.stats, "the speed after each answer");
   parser.flag("--verify", &options.verify, "check the md5 of the weights first");
   if (!parser.parse(arguments)) return 0;
   if (options.threads < 0)

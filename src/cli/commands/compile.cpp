@@ -5,8 +5,8 @@
 
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "compiler/object_cache.h"
 #include "formats/quantization_names.h"
+#include "support/cache.h"
 #include "support/process.h"
 #include "support/strings.h"
 #include "support/throw.h"
@@ -63,7 +63,7 @@ int run_compile(Arguments arguments) {
   }
   if (system_lib_prefix != "auto" && !system_lib_prefix.empty())
     log_warning("--system-lib-prefix has no effect on a shared library");
-  options.object_cache = compiler::default_object_cache();
+  options.object_cache = object_cache();
   const double begin = now_seconds();
   const compiler::CompileReport report = compiler::compile(options);
   for (const std::string& line : split(report.resolved, '\n')) log_info("compile: " + line);

@@ -32,20 +32,6 @@ struct DebugOptions {
     parser.flag("--verify", &session.verify, "check the md5 of the weights first");
   }
 
-  std::vector<int32_t> read_tokens() const {
-    const Json json = or_throw(read_json_file(tokens));
-    if (!json.is_array())
-      throw UserError(tokens, cat("is ", json.kind_name()), "a list of token ids");
-    if (json.as_array().empty()) throw UserError(tokens, "is an empty list", "a list of token ids");
-    std::vector<int32_t> ids;
-    for (const Json& item : json.as_array()) {
-      if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX)
-        throw UserError(tokens, "holds something that is no token id");
-      ids.push_back(static_cast<int32_t>(item.as_int()));
-    }
-    return ids;
-  }
-
   std::unique_ptr<engine::Session> open(int64_t needed_tokens) {
     compiler::check_device(device);
     session.max_tokens = needed_tokens + 64;
@@ -67,6 +53,19 @@ std::string npy_header(int64_t rows, int64_t columns) {
 
 }  // namespace
 
+std::vector<int32_t> read_token_ids(const std::string& path) {
+  const Json json = or_throw(read_json_file(path));
+  if (!json.is_array()) throw UserError(path, cat("is ", json.kind_name()), "a list of token ids");
+  if (json.as_array().empty()) throw UserError(path, "is an empty list", "a list of token ids");
+  std::vector<int32_t> ids;
+  for (const Json& item : json.as_array()) {
+    if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX)
+      throw UserError(path, "holds something that is no token id");
+    ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  return ids;
+}
+
 int run_debug_logits(Arguments arguments) {
   DebugOptions options;
   std::string output;
@@ -84,7 +83,7 @@ int run_debug_logits(Arguments arguments) {
   parser.option("--decode-from", &decode_from,
                 "prefill the first K ids, feed the others one by one");
   if (!parser.parse(arguments)) return 0;
-  const std::vector<int32_t> ids = options.read_tokens();
+  const std::vector<int32_t> ids = read_token_ids(options.tokens);
   const auto count = static_cast<int64_t>(ids.size());
   if (prefill_chunk && *prefill_chunk < 1)
     throw UserError(
@@ -124,7 +123,7 @@ int run_debug_greedy(Arguments arguments) {
   parser.option("--max-new", &max_new, "how many");
   if (!parser.parse(arguments)) return 0;
   if (max_new < 0) throw UserError(usage_error("--max-new", cat("is ", max_new), "at least 0"));
-  const std::vector<int32_t> ids = options.read_tokens();
+  const std::vector<int32_t> ids = read_token_ids(options.tokens);
   const auto count = static_cast<int64_t>(ids.size());
   const auto session = options.open(count + max_new);
   const runtime::SequenceId sequence = session->cache().add_sequence();

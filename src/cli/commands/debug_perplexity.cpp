@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "cli/arguments.h"
+#include "cli/commands/debug_model.h"
 #include "compiler/compile_options.h"
 #include "engine/perplexity.h"
+#include "support/cache.h"
 #include "support/json.h"
 #include "support/strings.h"
 #include "support/throw.h"
@@ -16,7 +19,7 @@ namespace mlc::cli {
 
 int run_debug_perplexity(Arguments arguments) {
   engine::SessionOptions options;
-  std::string text;
+  std::optional<std::string> text, ids_file;
   std::string device = "auto";
   int64_t tokens = 20480;
   int64_t window = 512;
@@ -30,7 +33,8 @@ int run_debug_perplexity(Arguments arguments) {
   parser.positional("MODEL_DIR", &options.model_directory,
                     "folder of converted weights and tokenizer files");
   parser.required_option("--model-lib", &options.library, "library that compile made");
-  parser.required_option("--text", &text, "file to read");
+  parser.option("--text", &text, "file to read");
+  parser.option("--ids", &ids_file, "JSON list of token ids, in place of a text");
   parser.option("--tokens", &tokens, "how many tokens of it, at the most");
   parser.option("--window", &window, "tokens of a window");
   parser.option("--device", &device, "where to compute: cpu");
@@ -40,8 +44,18 @@ int run_debug_perplexity(Arguments arguments) {
   if (tokens < 1) throw UserError(usage_error("--tokens", cat("is ", tokens), "a positive number"));
   if (window < 2) throw UserError(usage_error("--window", cat("is ", window), "at least 2"));
   compiler::check_device(device);
-  const auto tokenizer = or_throw(tokenizers::load_tokenizer(options.model_directory));
-  std::vector<int32_t> ids = tokenizer->encode(or_throw(read_file(text)));
+  if (text.has_value() == ids_file.has_value()) {
+    throw UserError(usage_error("--text", text ? "does not go with --ids" : "is missing",
+                                "either --text or --ids"));
+  }
+  std::vector<int32_t> ids;
+  if (text) {
+    const auto tokenizer =
+        or_throw(tokenizers::load_tokenizer(options.model_directory, tokenizer_cache()));
+    ids = tokenizer->encode(or_throw(read_file(*text)));
+  } else {
+    ids = read_token_ids(*ids_file);
+  }
   ids.resize(std::min(ids.size(), static_cast<size_t>(tokens)));
   const auto session = or_throw(engine::Session::open(options));
   const engine::Perplexity result = or_throw(engine::measure_perplexity(*session, ids, window));

@@ -80,11 +80,10 @@ Value to_string(Machine& machine, Value value, const BoundArguments&, const Call
   return text ? machine.text(*text) : Value::failure();
 }
 
-Value escape(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
-  const std::optional<std::string> text = text_of(machine, value);
-  if (!text) return Value::failure();
+// As markupsafe's.
+std::string escaped(std::string_view text) {
   std::string result;
-  for (const char c : *text) {
+  for (const char c : text) {
     switch (c) {
       case '&':
         result += "&amp;";
@@ -105,7 +104,34 @@ Value escape(Machine& machine, Value value, const BoundArguments&, const CallArg
         result += c;
     }
   }
-  return machine.text(std::move(result));
+  return result;
+}
+
+Value escape(Machine& machine, Value value, const BoundArguments&, const CallArguments&) {
+  const std::optional<std::string> text = text_of(machine, value);
+  return text ? machine.text(escaped(*text)) : Value::failure();
+}
+
+// The members of a dict as attributes of an element.
+Value xmlattr(Machine& machine, Value value, const BoundArguments& bound, const CallArguments&) {
+  if (!value.is_dict()) {
+    return machine.fail("AttributeError",
+                        cat(quoted(type_name(value)), " object has no attribute 'items'"));
+  }
+  std::string result;
+  for (const auto& [key, item] : value.dict().entries()) {
+    if (item.is_none() || item.is_undefined()) continue;
+    if (!key.is_string()) return machine.fail("TypeError", "expected string or bytes-like object");
+    if (key.text().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos) {
+      return machine.fail("ValueError",
+                          cat("Invalid character in attribute name: ", quoted(key.text())));
+    }
+    const std::optional<std::string> text = text_of(machine, item);
+    if (!text) return Value::failure();
+    result += cat(" ", escaped(key.text()), "=\"", escaped(*text), "\"");
+  }
+  const bool space = bound[0].is_absent() || truth(bound[0]);
+  return machine.text(space || result.empty() ? result : result.substr(1));
 }
 
 Value replace(Machine& machine, Value value, const BoundArguments& bound, const CallArguments&) {
@@ -457,6 +483,7 @@ constexpr Builtin kTextFilters[] = {
     {"upper", "", upper},
     {"urlencode", "", urlencode},
     {"wordcount", "", wordcount},
+    {"xmlattr", "autospace?", xmlattr},
 };
 
 }  // namespace
