@@ -12,6 +12,8 @@ namespace mlc::engine::grammar {
 namespace {
 
 constexpr size_t kMostStates = 400'000;
+constexpr int64_t kSmallRule = 40;  // parts of its expression
+constexpr int64_t kFewCopies = 8;   // that need no shadow
 
 class Builder {
  public:
@@ -19,16 +21,19 @@ class Builder {
 
   Result<Automaton> run() {
     a_.root = rules_.root;
+    for (const Rule& rule : rules_.rules) inlined_.push_back(is_small(rule.body));
     for (const Rule& rule : rules_.rules) {
       a_.starts.push_back(add_state());
       ends_.push_back(add_state());
       build(rule.body, a_.starts.back(), ends_.back());
       state(ends_.back()).ends_rule = true;
+      a_.rule_of.resize(a_.states.size(), static_cast<int32_t>(a_.starts.size()) - 1);
       if (a_.states.size() > kMostStates) {
         return user_error(where_, cat("needs more than ", kMostStates, " states, in ", rule.name),
                           "a smaller grammar", "use smaller repetition counts");
       }
     }
+    a_.shadows.resize(a_.states.size());
     find_productive();
     if (!productive_rules_[a_.root]) {
       const std::string& culprit = rules_.rules[first_unproductive(a_.root)].name;
@@ -38,6 +43,7 @@ class Builder {
     prune();
     MLC_RETURN_IF_ERROR(refuse_left_recursion());
     find_only_ends();
+    find_follows();
     find_classes();
     return std::move(a_);
   }
@@ -56,6 +62,22 @@ class Builder {
     const StateId s = add_state();
     epsilon(from, s);
     return s;
+  }
+
+  // Small rules that call no other stand in their callers: where a rule ends the caller has to be
+  // asked about every token, and after a rule for blanks, say, that would be half of them.
+  static bool is_small(const Expr& e) {
+    int64_t size = 0;
+    const auto fits = [&](const auto& self, const Expr& part, int64_t copies) -> bool {
+      if (part.kind == Expr::Kind::kRule) return false;
+      if (part.kind == Expr::Kind::kChoice && part.children.empty()) return false;  // has a name
+      size += copies;
+      if (part.kind == Expr::Kind::kRepeat) copies *= std::max({part.min, part.max, int64_t{1}});
+      return size <= kSmallRule && copies <= kSmallRule &&
+             std::all_of(part.children.begin(), part.children.end(),
+                         [&](const Expr& child) { return self(self, child, copies); });
+    };
+    return fits(fits, e, 1);
   }
 
   void build(const Expr& e, StateId from, StateId to) {
@@ -88,6 +110,7 @@ class Builder {
         build_repeat(e, from, to);
         return;
       case Expr::Kind::kRule: {
+        if (inlined_[e.rule]) return build(rules_.rules[e.rule].body, from, to);
         const StateId s = add_after(from);
         state(s).rule = static_cast<int32_t>(e.rule);
         state(s).target = to;
@@ -109,13 +132,28 @@ class Builder {
       epsilon(loop, to);
       return;
     }
+    std::vector<StateId> copies;  // their first states, from the last one that is needed on
     for (int64_t i = e.min; i < e.max && a_.states.size() <= kMostStates; ++i) {
       epsilon(from, to);
       const StateId next = add_state();
+      copies.push_back(next + 1);
       build(child, from, next);
       from = next;
     }
     epsilon(from, to);
+    if (std::ssize(copies) < kFewCopies || child.kind == Expr::Kind::kRule) return;
+    const StateId loop = add_state();
+    build(child, loop, loop);
+    epsilon(loop, to);
+    const auto size = static_cast<StateId>(a_.states.size()) - loop - 1;
+    a_.shadows.resize(a_.states.size());
+    for (size_t i = 0; i < copies.size(); ++i) {
+      const auto left = static_cast<int64_t>(copies.size() - i);
+      for (StateId s = 0; s < size; ++s) {
+        Automaton::Shadow& shadow = a_.shadows[static_cast<size_t>(copies[i] + s)];
+        if (shadow.alike < left) shadow = {loop + 1 + s, left};
+      }
+    }
   }
 
   // Calls f(next) for each state that follows s, given which rules can be passed.
@@ -127,10 +165,10 @@ class Builder {
     if (s.rule >= 0 ? passable[static_cast<size_t>(s.rule)] : reading) f(s.target);
   }
 
-  // The states that a rule reaches from its start.
-  std::vector<StateId> reachable(size_t rule, bool reading, const std::vector<bool>& passable) {
-    std::vector<StateId> found{a_.starts[rule]};
-    std::unordered_set<StateId> seen{a_.starts[rule]};
+  // The states of a rule that can be reached from one of them, itself included.
+  std::vector<StateId> reachable(StateId from, bool reading, const std::vector<bool>& passable) {
+    std::vector<StateId> found{from};
+    std::unordered_set<StateId> seen{from};
     for (size_t i = 0; i < found.size(); ++i) {
       for_each_next(found[i], reading, passable, [&](StateId next) {
         if (seen.insert(next).second) found.push_back(next);
@@ -146,7 +184,7 @@ class Builder {
       changed = false;
       for (size_t r = ends.size(); r-- > 0;) {
         if (ends[r]) continue;
-        const std::vector<StateId> found = reachable(r, reading, ends);
+        const std::vector<StateId> found = reachable(a_.starts[r], reading, ends);
         if (std::find(found.begin(), found.end(), ends_[r]) == found.end()) continue;
         ends[r] = true;
         changed = true;
@@ -161,7 +199,7 @@ class Builder {
   size_t first_unproductive(size_t rule) {
     std::unordered_set<size_t> seen;
     while (seen.insert(rule).second) {
-      for (const StateId s : reachable(rule, true, productive_rules_)) {
+      for (const StateId s : reachable(a_.starts[rule], true, productive_rules_)) {
         const int32_t called = state(s).rule;
         if (called < 0 || productive_rules_[static_cast<size_t>(called)]) continue;
         rule = static_cast<size_t>(called);
@@ -204,7 +242,7 @@ class Builder {
     const std::vector<bool> nullable = rules_that_end(false);
     std::vector<std::vector<size_t>> first_calls(rules_.rules.size());
     for (size_t r = 0; r < first_calls.size(); ++r) {
-      for (const StateId s : reachable(r, false, nullable)) {
+      for (const StateId s : reachable(a_.starts[r], false, nullable)) {
         if (state(s).rule >= 0) first_calls[r].push_back(static_cast<size_t>(state(s).rule));
       }
     }
@@ -246,6 +284,51 @@ class Builder {
     }
   }
 
+  // The bytes that each rule may begin with, then those behind each call; fixed points both.
+  void find_follows() {
+    const std::vector<bool> nullable = rules_that_end(false);
+    std::vector<ByteSet> firsts(rules_.rules.size());
+    const auto first_of = [&](const std::vector<StateId>& found) {
+      ByteSet bytes;
+      for (const StateId s : found) {
+        if (state(s).reads()) bytes |= state(s).bytes;
+        if (state(s).rule >= 0) bytes |= firsts[static_cast<size_t>(state(s).rule)];
+      }
+      return bytes;
+    };
+    std::vector<std::vector<StateId>> beginnings;
+    for (const StateId start : a_.starts) beginnings.push_back(reachable(start, false, nullable));
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t r = firsts.size(); r-- > 0;) {
+        const ByteSet bytes = firsts[r] | first_of(beginnings[r]);
+        changed = changed || bytes != firsts[r];
+        firsts[r] = bytes;
+      }
+    }
+    a_.follows.assign(rules_.rules.size(), {});
+    std::vector<std::vector<size_t>> passes_on(rules_.rules.size());  // to rules that it ends with
+    for (size_t i = 0; i < a_.states.size(); ++i) {
+      const State& s = a_.states[i];
+      if (s.rule < 0) continue;
+      const std::vector<StateId> found = reachable(s.target, false, nullable);
+      a_.follows[static_cast<size_t>(s.rule)] |= first_of(found);
+      if (std::any_of(found.begin(), found.end(), [&](StateId f) { return state(f).ends_rule; })) {
+        passes_on[static_cast<size_t>(a_.rule_of[i])].push_back(static_cast<size_t>(s.rule));
+      }
+    }
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t r = 0; r < passes_on.size(); ++r) {
+        for (const size_t called : passes_on[r]) {
+          const ByteSet bytes = a_.follows[called] | a_.follows[r];
+          changed = changed || bytes != a_.follows[called];
+          a_.follows[called] = bytes;
+        }
+      }
+    }
+  }
+
   void find_classes() {
     std::unordered_set<ByteSet> sets;
     for (const State& s : a_.states) {
@@ -269,6 +352,7 @@ class Builder {
   const std::string& where_;
   Automaton a_;
   std::vector<StateId> ends_;  // by rule
+  std::vector<bool> inlined_;  // by rule
   std::vector<bool> productive_rules_;
 };
 

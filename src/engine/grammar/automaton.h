@@ -33,6 +33,16 @@ struct Automaton {
   size_t root = 0;
   // From here on nothing but the rule's end is left: no need to come back to it.
   std::vector<bool> only_ends;  // by state
+  // A state in one of several copies of what may be repeated up to a limit, and the state that
+  // stands for it in a loop without the limit: from there all can be read that can be read from
+  // here, and the first `alike` bytes cannot tell the two apart. kNoState: there is none.
+  struct Shadow {
+    StateId state = kNoState;
+    int64_t alike = 0;
+  };
+  std::vector<Shadow> shadows;   // by state
+  std::vector<int32_t> rule_of;  // by state
+  std::vector<ByteSet> follows;  // by rule: the bytes that may come behind it, whoever called it
   // Bytes that no state tells apart are one class.
   std::vector<uint8_t> class_of;  // [256]
   int num_classes = 0;

@@ -373,23 +373,25 @@ class SchemaReader {
                              : add_rule(cat(pointer, " (another name)"), string_other_than(names));
       extra = sequence({rule_reference(key), literal(":"), blank(), std::move(e)});
     }
-    return sequence({literal("{"), blank(), members(fields, extra, pointer), literal("}")});
+    return sequence({literal("{"), blank(), members(fields, extra, pointer)});
   }
 
-  // Two rules a field: what follows where no member was written yet, and where one was.
+  // With the closing brace. Two rules a field: what follows where no member was written yet, and
+  // where one was.
   Expr members(const std::vector<Field>& fields, const std::optional<Expr>& extra,
                const std::string& pointer) {
     const auto after_comma = [&](const Expr& member) {
       return sequence({literal(","), blank(), member});
     };
-    Expr before = blank_end(false);
-    Expr after = blank_end(true);
+    const Expr close = literal("}");
+    Expr before = close;
+    Expr after = sequence({blank(), close});
     if (extra) {
       const size_t more =
           add_rule(cat(pointer, " (more properties)"),
-                   sequence({repeat(after_comma(*extra), 0, Expr::kNoLimit), blank_end(true)}));
+                   sequence({repeat(after_comma(*extra), 0, Expr::kNoLimit), after}));
       after = rule_reference(more);
-      before = choice({blank_end(false), sequence({*extra, after})});
+      before = choice({close, sequence({*extra, after})});
     }
     for (size_t i = fields.size(); i-- > 0;) {
       const Field& field = fields[i];

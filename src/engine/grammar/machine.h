@@ -6,8 +6,8 @@
 //
 // Which tokens a configuration allows is found in two parts (as in arXiv 2411.15100). Threads with
 // one stack are looked at without it: most tokens are allowed or not whatever the stack is. That is
-// kept, for it is the same in every string, say. Tokens that leave the rule need the stack; they
-// are few and are tried one by one. The mask that comes out is kept too.
+// kept, for it is the same in every string, say. For tokens that leave the rule the stack decides;
+// what follows in them then is but a few different texts. The mask that comes out is kept too.
 #pragma once
 
 #include <cstdint>
@@ -76,11 +76,16 @@ class Machine {
     StateId back;  // where the call returns to
     StackId below;
   };
+  // Tokens that leave the rule, by the rest of them that follows.
+  struct Leaving {
+    std::string_view rest;
+    std::vector<int32_t> places;
+  };
   // What is known of some states without their stack.
   struct Local {
-    std::vector<int32_t> allowed_ids;     // if they are few
-    std::vector<uint64_t> allowed;        // if they are many
-    std::vector<int32_t> open_questions;  // places of tokens that leave the rule
+    std::vector<int32_t> allowed_ids;  // if they are few
+    std::vector<uint64_t> allowed;     // if they are many
+    std::vector<Leaving> leaving;      // those that are not allowed in any case
   };
 
   size_t step_place(ConfigId config, uint8_t byte) const {
@@ -92,8 +97,10 @@ class Machine {
   StackId push(StateId back, StackId below);
   void close(std::vector<Thread>& open, Config& config);
   const Local& local(ConfigId bottom_config);
+  int64_t shadow_of(ConfigId config, ConfigId& shadow);
+  uint8_t looping_kinds(ConfigId config);
+  void walk(ConfigId bottom_config, int64_t known_length, Local& found);
   void find_mask(ConfigId config, std::vector<uint64_t>& mask);
-  void try_tokens(ConfigId config, std::span<const int32_t> places, std::vector<uint64_t>& mask);
 
   const Automaton& automaton_;
   const TokenTrie& tokens_;
@@ -103,6 +110,7 @@ class Machine {
   std::unordered_map<Config, ConfigId, ConfigHash> config_numbers_;
   std::vector<ConfigId> steps_;  // [config][class of the byte]
   std::unordered_map<ConfigId, Local> locals_;
+  std::vector<int16_t> looping_kinds_;  // by configuration; -1: not known yet
   std::unordered_map<ConfigId, std::vector<uint64_t>> masks_;
   bool too_ambiguous_ = false;
 };

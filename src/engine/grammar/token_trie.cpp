@@ -5,6 +5,17 @@
 
 namespace mlc::engine::grammar {
 
+int TokenTrie::kind_of(uint8_t byte) {
+  if (byte >= 0x80) return 0;
+  if (byte < 0x20 || byte == 0x7F) return 1;
+  if (byte == '"' || byte == '\\') return 2;
+  if (byte == ' ') return 3;
+  if (byte >= '0' && byte <= '9') return 4;
+  if (byte >= 'a' && byte <= 'z') return 5;
+  if (byte >= 'A' && byte <= 'Z') return 6;
+  return 7;
+}
+
 TokenTrie::TokenTrie(const std::vector<std::string>& tokens) {
   constexpr size_t kLongest = INT16_MAX;
   for (size_t id = 0; id < tokens.size(); ++id) {
@@ -22,7 +33,12 @@ TokenTrie::TokenTrie(const std::vector<std::string>& tokens) {
   std::vector<int32_t> open;  // nodes on the way to the last token
   const auto close = [&](size_t depth) {
     for (; open.size() > depth; open.pop_back()) {
-      nodes_[static_cast<size_t>(open.back())].next = static_cast<int32_t>(nodes_.size());
+      Node& node = nodes_[static_cast<size_t>(open.back())];
+      node.next = static_cast<int32_t>(nodes_.size());
+      if (open.size() < 2) continue;
+      Node& parent = nodes_[static_cast<size_t>(open[open.size() - 2])];
+      parent.kinds |= node.kinds;
+      parent.deepest = std::max(parent.deepest, node.deepest);
     }
   };
   std::string_view last;
@@ -34,8 +50,10 @@ TokenTrie::TokenTrie(const std::vector<std::string>& tokens) {
     close(common);
     for (size_t depth = common; depth < bytes.size(); ++depth) {
       open.push_back(static_cast<int32_t>(nodes_.size()));
-      nodes_.push_back({static_cast<int32_t>(place), 0, static_cast<int16_t>(depth + 1),
-                        static_cast<uint8_t>(bytes[depth])});
+      const auto byte = static_cast<uint8_t>(bytes[depth]);
+      const auto level = static_cast<int16_t>(depth + 1);
+      nodes_.push_back({static_cast<int32_t>(place), 0, level, byte,
+                        static_cast<uint8_t>(1u << kind_of(byte)), level});
     }
     deepest_ = std::max(deepest_, bytes.size());
     text_ += bytes;
@@ -43,7 +61,7 @@ TokenTrie::TokenTrie(const std::vector<std::string>& tokens) {
     last = bytes;
   }
   close(0);
-  nodes_.push_back({static_cast<int32_t>(ids_.size()), 0, 0, 0});
+  nodes_.push_back({static_cast<int32_t>(ids_.size()), 0, 0, 0, 0, 0});
 }
 
 std::string_view TokenTrie::bytes_of(int32_t id) const {

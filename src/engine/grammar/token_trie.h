@@ -22,7 +22,12 @@ class TokenTrie {
     int32_t next;         // the node behind the subtree
     int16_t depth;        // of its byte, from 1
     uint8_t byte;
+    uint8_t kinds;    // of the subtree's bytes, this one's included: a bit for each
+    int16_t deepest;  // depth in the subtree
   };
+  // Bytes by kind: texts that are made of the same few kinds are looked at together.
+  static constexpr int kNumKinds = 8;
+  static int kind_of(uint8_t byte);
   std::span<const Node> nodes() const { return {nodes_.data(), nodes_.size() - 1}; }
   // The tokens at a node: from its first_token to that of the following node.
   int32_t end_of_tokens(size_t node) const { return nodes_[node + 1].first_token; }
