@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/jit_library.h"
 #include "cli/line_editor.h"
+#include "cli/response_format.h"
 #include "compiler/compile_options.h"
 #include "engine/engine.h"
 #include "engine/history.h"
@@ -50,6 +51,7 @@ struct ChatOptions {
   std::optional<std::string> template_arguments;  // JSON
   int64_t threads = 0;
   bool verify = false;
+  ResponseFormatOptions response_format;
   std::optional<int64_t> seed, top_k, max_tokens;
   std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty,
       frequency_penalty;
@@ -193,6 +195,7 @@ class Repl {
         throw UserError(kFlag, cat("is ", template_arguments_.kind_name()), "a JSON object");
       }
     }
+    response_format_ = response_format(options_.response_format);
     std::vector<std::string> given;
     const auto add = [&](const char* key, const auto& value) {
       if (value) given.push_back(cat(key, "=", *value));
@@ -300,6 +303,7 @@ class Repl {
                                 ? *settings_.seed
                                 : (uint64_t{std::random_device()()} << 32 | std::random_device()());
     request.max_tokens = settings_.max_tokens;
+    request.response_format = response_format_;
     request.stop_strings = std::move(stops.strings);
     request.stop_strings.insert(request.stop_strings.end(), settings_.stop.begin(),
                                 settings_.stop.end());
@@ -381,6 +385,7 @@ class Repl {
   LoadedModel model_;
   ChatSettings settings_;
   Json template_arguments_ = Json::object();
+  engine::ResponseFormat response_format_;
   engine::History history_;
   std::optional<engine::Usage> last_;
   bool failed_ = false;
@@ -426,6 +431,7 @@ int run_chat(Arguments arguments) {
   parser.option("--chat-template-kwargs", &options.template_arguments,
                 "JSON object of arguments for the checkpoint's own chat template, such as "
                 "{\"enable_thinking\": false}");
+  options.response_format.add_to(parser);
   parser.flag("--verify", &options.verify, "check the md5 of the weights first");
   if (!parser.parse(arguments)) return 0;
   if (options.threads < 0)
