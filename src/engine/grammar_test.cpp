@@ -349,6 +349,29 @@ TEST(JsonSchema, SaysWhyNothingCanMeetIt) {
                 {R"({"a":1})", R"({"b":"x"})"});
 }
 
+TEST(JsonSchema, StandsLargeSchemas) {
+  std::string properties;
+  for (int i = 0; i < 1500; ++i) {
+    properties +=
+        (i > 0 ? "," : "") + std::string("\"p") + std::to_string(i) + R"(":{"type":"null"})";
+  }
+  const auto grammar = compile(Kind::kJsonSchema, "{\"properties\":{" + properties + "}}");
+  ASSERT_NE(grammar, nullptr);
+  EXPECT_TRUE(matches(grammar, R"({"p3":null,"p1499":null})"));
+  EXPECT_FALSE(matches(grammar, R"({"p3":null,"p2":null})"));
+  // Each schema is merged into two places of the one before.
+  std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{)";
+  for (int i = 0; i < 40; ++i) {
+    const std::string next =
+        R"({"$ref":"#/$defs/d)" + std::to_string(i + 1) + R"(","type":"object"})";
+    doubling +=
+        "\"d" + std::to_string(i) + R"(":{"properties":{"a":)" + next + ",\"b\":" + next + "}},";
+  }
+  expect_error(Kind::kJsonSchema, doubling + R"("d40":{"type":"object"}}})",
+               "more than 50000 schemas");
+  expect_error(Kind::kJsonSchema, R"({"$ref":"#","minimum":1})", "leads to itself");
+}
+
 // A token is allowed if, and only if, its bytes go on: for random grammars, along random texts.
 TEST(GrammarMatcher, AllowsTheTokensWhoseBytesGoOn) {
   std::mt19937 random(3);
@@ -356,7 +379,13 @@ TEST(GrammarMatcher, AllowsTheTokensWhoseBytesGoOn) {
   std::vector<std::string> tokens{"", "a", "b", "c", "\"", ","};
   for (int i = 0; i < 400; ++i) {
     std::string token;
-    for (int k = draw(5) + 1; k > 0; --k) token += "abc\",[]"[draw(7)];
+    for (int k = draw(5) + 1; k > 0; --k) {
+      const char* const pieces[] = {"a", "b", "c", "\"", ",", "[", "]", "é", "€", "😀"};
+      token += pieces[draw(i < 200 ? 7 : 10)];
+    }
+    // Tokens may begin or end within a character.
+    if (i % 8 == 0) token.erase(0, 1);
+    if (i % 8 == 4) token.pop_back();
     tokens.push_back(token);
   }
   const auto vocabulary = std::make_shared<GrammarVocabulary>(tokens);
@@ -369,7 +398,7 @@ TEST(GrammarMatcher, AllowsTheTokensWhoseBytesGoOn) {
         case 0:
           return std::string("\"") + "abc,"[draw(4)] + "\"";
         case 1:
-          return draw(2) == 0 ? "[ab\"]" : "[^c]";
+          return draw(2) == 0 ? "[ab\"]" : draw(3) == 0 ? "[a-€]" : "[^c]";
         case 2:
           return draw(2) == 0 ? "\"[\" " + names[draw(4)] + " \"]\"" : names[draw(4)];
         case 3:
@@ -381,7 +410,7 @@ TEST(GrammarMatcher, AllowsTheTokensWhoseBytesGoOn) {
         case 6:
           return "(" + expression(depth + 1) + ")?";
         default:
-          return "(" + expression(depth + 1) + "){1,3}";
+          return "(" + expression(depth + 1) + (draw(3) == 0 ? "){0,12}" : "){1,3}");
       }
     };
     const std::string source = "root ::= " + expression(0) + "\np ::= " + expression(0) +

@@ -177,19 +177,27 @@ class Builder {
     return found;
   }
 
+  // Calls change(rule), which says whether it changed anything, for all rules until it does not.
+  // Rules that need each other mostly stand in order, or in the reverse order: both are walked.
+  template <class F>
+  static void until_nothing_changes(size_t count, const F& change) {
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (size_t r = 0; r < count; ++r) changed = change(r) || changed;
+      for (size_t r = count; r-- > 0;) changed = change(r) || changed;
+    }
+  }
+
   // The rules whose end can be reached; a fixed point, for each may need others.
   std::vector<bool> rules_that_end(bool reading) {
     std::vector<bool> ends(rules_.rules.size());
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t r = ends.size(); r-- > 0;) {
-        if (ends[r]) continue;
-        const std::vector<StateId> found = reachable(a_.starts[r], reading, ends);
-        if (std::find(found.begin(), found.end(), ends_[r]) == found.end()) continue;
-        ends[r] = true;
-        changed = true;
-      }
-    }
+    until_nothing_changes(ends.size(), [&](size_t r) {
+      if (ends[r]) return false;
+      const std::vector<StateId> found = reachable(a_.starts[r], reading, ends);
+      if (std::find(found.begin(), found.end(), ends_[r]) == found.end()) return false;
+      ends[r] = true;
+      return true;
+    });
     return ends;
   }
 
@@ -298,14 +306,10 @@ class Builder {
     };
     std::vector<std::vector<StateId>> beginnings;
     for (const StateId start : a_.starts) beginnings.push_back(reachable(start, false, nullable));
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t r = firsts.size(); r-- > 0;) {
-        const ByteSet bytes = firsts[r] | first_of(beginnings[r]);
-        changed = changed || bytes != firsts[r];
-        firsts[r] = bytes;
-      }
-    }
+    until_nothing_changes(firsts.size(), [&](size_t r) {
+      const ByteSet bytes = firsts[r] | first_of(beginnings[r]);
+      return std::exchange(firsts[r], bytes) != bytes;
+    });
     a_.follows.assign(rules_.rules.size(), {});
     std::vector<std::vector<size_t>> passes_on(rules_.rules.size());  // to rules that it ends with
     for (size_t i = 0; i < a_.states.size(); ++i) {
@@ -317,16 +321,14 @@ class Builder {
         passes_on[static_cast<size_t>(a_.rule_of[i])].push_back(static_cast<size_t>(s.rule));
       }
     }
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (size_t r = 0; r < passes_on.size(); ++r) {
-        for (const size_t called : passes_on[r]) {
-          const ByteSet bytes = a_.follows[called] | a_.follows[r];
-          changed = changed || bytes != a_.follows[called];
-          a_.follows[called] = bytes;
-        }
+    until_nothing_changes(passes_on.size(), [&](size_t r) {
+      bool changed = false;
+      for (const size_t called : passes_on[r]) {
+        const ByteSet bytes = a_.follows[called] | a_.follows[r];
+        changed = std::exchange(a_.follows[called], bytes) != bytes || changed;
       }
-    }
+      return changed;
+    });
   }
 
   void find_classes() {

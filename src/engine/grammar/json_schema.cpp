@@ -15,6 +15,8 @@
 namespace mlc::engine::grammar {
 namespace {
 
+constexpr int64_t kMostSchemas = 50'000;
+
 struct Format {
   std::string_view name;
   std::string_view pattern;
@@ -132,6 +134,10 @@ class SchemaReader {
                         cat("at most ", kDeepestNesting, " levels"),
                         "is there a $ref to an outer schema beside other keywords? leave it alone "
                         "in its schema");
+    }
+    if (++read_ > kMostSchemas) {
+      return user_error(where_, cat("becomes more than ", kMostSchemas, " schemas"),
+                        "a smaller schema", "leave a $ref to a large schema alone in its schema");
     }
     if (schema.is_bool()) {
       return schema.as_bool() ? rule_reference(json_.value) : impossible(pointer, "is false");
@@ -495,6 +501,7 @@ class SchemaReader {
   const std::string& where_;
   Rules rules_;
   JsonRules json_{};
+  int64_t read_ = 0;  // schemas so far, those that came about by merging included
   std::map<std::string, size_t> rules_by_pointer_;
 };
 

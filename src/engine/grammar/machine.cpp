@@ -141,21 +141,54 @@ int64_t Machine::shadow_of(ConfigId config, ConfigId& shadow) {
   return alike;
 }
 
+// True if every character of several bytes leads back to the same configuration.
+bool Machine::loops_over_characters(ConfigId config) {
+  struct Range {
+    uint8_t first, last;
+  };
+  constexpr Range kAny{0x80, 0xBF};
+  const std::vector<Range> characters[] = {{{0xC2, 0xDF}, kAny},
+                                           {{0xE0, 0xE0}, {0xA0, 0xBF}, kAny},
+                                           {{0xE1, 0xEC}, kAny, kAny},
+                                           {{0xED, 0xED}, {0x80, 0x9F}, kAny},
+                                           {{0xEE, 0xEF}, kAny, kAny},
+                                           {{0xF0, 0xF0}, {0x90, 0xBF}, kAny, kAny},
+                                           {{0xF1, 0xF3}, kAny, kAny, kAny},
+                                           {{0xF4, 0xF4}, {0x80, 0x8F}, kAny, kAny}};
+  for (const std::vector<Range>& bytes : characters) {
+    std::vector<ConfigId> reached{config};
+    for (const Range& range : bytes) {
+      std::vector<ConfigId> next;
+      for (const ConfigId from : reached) {
+        for (unsigned b = range.first; b <= range.last; ++b) {
+          const ConfigId to = step(from, static_cast<uint8_t>(b));
+          if (to == kDead) return false;
+          if (std::find(next.begin(), next.end(), to) == next.end()) next.push_back(to);
+        }
+      }
+      reached = std::move(next);
+    }
+    if (reached != std::vector<ConfigId>{config}) return false;
+  }
+  return true;
+}
+
 // The kinds of bytes that lead back to the same configuration, all of them.
-uint8_t Machine::looping_kinds(ConfigId config) {
+uint16_t Machine::looping_kinds(ConfigId config) {
   const auto place = static_cast<size_t>(config);
   if (place < looping_kinds_.size() && looping_kinds_[place] >= 0) {
-    return static_cast<uint8_t>(looping_kinds_[place]);
+    return static_cast<uint16_t>(looping_kinds_[place]);
   }
   unsigned kinds = (1u << TokenTrie::kNumKinds) - 1;
-  for (unsigned b = 0; b < 256; ++b) {
+  for (unsigned b = 0; b < 0x80; ++b) {
     const auto byte = static_cast<uint8_t>(b);
     const unsigned kind = 1u << TokenTrie::kind_of(byte);
     if ((kinds & kind) != 0 && step(config, byte) != config) kinds &= ~kind;
   }
+  if (!loops_over_characters(config)) kinds &= ~(1u << TokenTrie::kSeveralBytes);
   looping_kinds_.resize(configs_.size(), -1);
-  looping_kinds_[place] = static_cast<int16_t>(kinds);
-  return static_cast<uint8_t>(kinds);
+  looping_kinds_[place] = static_cast<int32_t>(kinds);
+  return static_cast<uint16_t>(kinds);
 }
 
 // Walks the tree of the tokens from a configuration whose stacks are empty. A stack that is empty
@@ -166,7 +199,7 @@ void Machine::walk(ConfigId bottom_config, int64_t known_length, Local& found) {
   const std::span<const TokenTrie::Node> nodes = tokens_.nodes();
   struct Place {
     ConfigId config;
-    uint8_t loops;  // kinds of bytes
+    uint16_t loops;  // kinds of bytes
     int32_t
         last_leave;  // the last depth at which the rule may end, with more bytes behind; 0: none
   };
@@ -229,7 +262,7 @@ void Machine::walk(ConfigId bottom_config, int64_t known_length, Local& found) {
       leave_before[depth] = last_leave;
       last_leave = node.depth;
     }
-    const uint8_t loops = next == from.config ? from.loops : looping_kinds(next);
+    const uint16_t loops = next == from.config ? from.loops : looping_kinds(next);
     way[depth] = {next, loops, last_leave};
     ++i;
   }
@@ -242,6 +275,7 @@ const Machine::Local& Machine::local(ConfigId bottom_config) {
   Local found;
   ConfigId shadow = kDead;
   const int64_t alike = shadow_of(bottom_config, shadow);
+  if (alike >= static_cast<int64_t>(tokens_.deepest())) return local(shadow);
   if (alike > 1) {
     const Local& like = local(shadow);
     found.allowed = like.allowed;

@@ -54,7 +54,7 @@ class Machine {
   static constexpr ConfigId kUnknown = -1;
   static constexpr size_t kManySteps = 8'000'000;
   static constexpr size_t kManyStacks = 1'000'000;
-  static constexpr size_t kMostThreads = 4'000;
+  static constexpr size_t kMostThreads = 20'000;
   static constexpr size_t kMostMasks = 256;
   using StackId = int32_t;
   static constexpr StackId kBottom = 0;
@@ -98,7 +98,8 @@ class Machine {
   void close(std::vector<Thread>& open, Config& config);
   const Local& local(ConfigId bottom_config);
   int64_t shadow_of(ConfigId config, ConfigId& shadow);
-  uint8_t looping_kinds(ConfigId config);
+  uint16_t looping_kinds(ConfigId config);
+  bool loops_over_characters(ConfigId config);
   void walk(ConfigId bottom_config, int64_t known_length, Local& found);
   void find_mask(ConfigId config, std::vector<uint64_t>& mask);
 
@@ -110,7 +111,7 @@ class Machine {
   std::unordered_map<Config, ConfigId, ConfigHash> config_numbers_;
   std::vector<ConfigId> steps_;  // [config][class of the byte]
   std::unordered_map<ConfigId, Local> locals_;
-  std::vector<int16_t> looping_kinds_;  // by configuration; -1: not known yet
+  std::vector<int32_t> looping_kinds_;  // by configuration; -1: not known yet
   std::unordered_map<ConfigId, std::vector<uint64_t>> masks_;
   bool too_ambiguous_ = false;
 };

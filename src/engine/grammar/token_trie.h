@@ -21,12 +21,15 @@ class TokenTrie {
     int32_t first_token;  // of the subtree, in the order of bytes; its own ones come first
     int32_t next;         // the node behind the subtree
     int16_t depth;        // of its byte, from 1
+    int16_t deepest;      // depth in the subtree
+    uint16_t kinds;       // of the subtree's bytes, this one's included: a bit for each
     uint8_t byte;
-    uint8_t kinds;    // of the subtree's bytes, this one's included: a bit for each
-    int16_t deepest;  // depth in the subtree
   };
-  // Bytes by kind: texts that are made of the same few kinds are looked at together.
+  // Bytes by kind: texts that are made of the same few kinds are looked at together. Bytes of
+  // characters that take several are of one kind, those that are no UTF-8 of the last one.
   static constexpr int kNumKinds = 8;
+  static constexpr int kSeveralBytes = 0;
+  static constexpr int kNoCharacter = kNumKinds;
   static int kind_of(uint8_t byte);
   std::span<const Node> nodes() const { return {nodes_.data(), nodes_.size() - 1}; }
   // The tokens at a node: from its first_token to that of the following node.
