@@ -149,6 +149,8 @@ TEST(JsonSchema, OrdersPropertiesAndKeepsRequiredOnes) {
                  R"({"b":"x","d":1})", R"({"b":"x",})", R"({,"b":"x"})", R"({"a":"1","b":"x"})"});
   expect_schema(R"({"properties": {"a": {"type": "integer"}}})", {"{}", R"({"a":1})"},
                 {"1", R"({"b":1})"});
+  expect_schema(R"({"properties":{"a":{"const":1},"a":{"const":2}}})", {R"({"a":2})"},
+                {R"({"a":1})", R"({"a":2,"a":2})"});
   expect_schema(R"({"type":"object","required":["z"]})", {R"({"z": [1]})"}, {"{}", R"({"y":1})"});
 }
 
@@ -320,6 +322,8 @@ TEST(JsonSchema, RefusesKeywordsByName) {
   expect_error(Kind::kJsonSchema, R"({"$ref":"#/$defs/a"})", "$ref: is #/$defs/a");
   expect_error(Kind::kJsonSchema, R"_({"pattern":"a(?=b)"})_", "#/pattern, line 1, column 4");
   expect_error(Kind::kJsonSchema, R"({"items":[{}]})", "#/items: is [{}]");
+  expect_error(Kind::kJsonSchema, R"({"enum":[[1,NaN]]})", "no JSON number");
+  expect_error(Kind::kJsonSchema, R"({"maximum":Infinity})", "#/maximum: is Infinity");
   expect_error(Kind::kJsonSchema, "{", "json_schema");
   expect_error(Kind::kJsonSchema, "1", "is an integer");
 }

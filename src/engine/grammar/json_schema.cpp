@@ -3,6 +3,7 @@
 // text is matched: properties come in the schema's order, blanks are few, numbers have at most so
 // many digits (docs/grammar.md). What cannot be expressed is refused by name.
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -40,6 +41,15 @@ constexpr Format kFormats[] = {
 #undef MLC_DATE
 #undef MLC_TIME
 #undef MLC_BYTE
+
+// False where there is NaN or Infinity, which Python writes and JSON does not have.
+bool is_json(const Json& value) {
+  if (value.is_float()) return std::isfinite(value.as_double());
+  if (value.is_array())
+    return std::all_of(value.as_array().begin(), value.as_array().end(), is_json);
+  return !value.is_object() || std::all_of(value.as_object().begin(), value.as_object().end(),
+                                           [](const Json::Member& m) { return is_json(m.second); });
+}
 
 class SchemaReader {
  public:
@@ -235,7 +245,7 @@ class SchemaReader {
     std::vector<Expr> alternatives;
     const std::vector<std::string> types = types_of(schema);
     for (const Json& value : constants) {
-      if (value.is_float() && !(value.as_double() - value.as_double() == 0)) {
+      if (!is_json(value)) {
         return user_error(at(pointer), "has a constant that is no JSON number", "a finite number");
       }
       if (std::any_of(types.begin(), types.end(),
@@ -363,6 +373,7 @@ class SchemaReader {
     std::vector<Field> fields;
     std::vector<std::string> names;
     for (const auto& [name, value] : properties.as_object()) {
+      if (properties.find(name) != &value) continue;  // it stands there again
       names.push_back(name);
       if (value == Json(false) && required.count(name) == 0) continue;
       const std::string place = cat(pointer, "/properties/", name);

@@ -48,12 +48,16 @@ class Machine {
   // True once a configuration had too many threads; it is dead then.
   bool too_ambiguous() const { return too_ambiguous_; }
   // True if it holds so much that a new machine is better than to go on for another text.
-  bool is_large() const { return steps_.size() > kManySteps || stacks_.size() > kManyStacks; }
+  bool is_large() const {
+    return steps_.size() > kManySteps || stacks_.size() > kManyStacks ||
+           locals_.size() > kManyLocals;
+  }
 
  private:
   static constexpr ConfigId kUnknown = -1;
   static constexpr size_t kManySteps = 8'000'000;
   static constexpr size_t kManyStacks = 1'000'000;
+  static constexpr size_t kManyLocals = 2'000;
   static constexpr size_t kMostThreads = 20'000;
   static constexpr size_t kMostMasks = 256;
   using StackId = int32_t;
