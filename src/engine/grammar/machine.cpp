@@ -199,9 +199,8 @@ void Machine::walk(ConfigId bottom_config, int64_t known_length, Local& found) {
   const std::span<const TokenTrie::Node> nodes = tokens_.nodes();
   struct Place {
     ConfigId config;
-    uint16_t loops;  // kinds of bytes
-    int32_t
-        last_leave;  // the last depth at which the rule may end, with more bytes behind; 0: none
+    uint16_t loops;      // kinds of bytes
+    int32_t last_leave;  // the last depth at which the rule may end; 0: none
   };
   std::vector<Place> way(tokens_.deepest() + 1);
   std::vector<int32_t> leave_before(tokens_.deepest() + 1);  // the one before, by depth
