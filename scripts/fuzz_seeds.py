@@ -74,7 +74,19 @@ def tokenizer_formats():
     yield b"\x03" + b"1 'a' 1\n2 b'\\xff' 1\n3 'ab' 2\n"
 
 
-SEEDS = {f.__name__: f for f in (gguf, pytorch, safetensors, parameter_index, chat_config, gen_config, tokenizer_json, tokenizer_formats)}
+def grammar():
+    schema = {"type": "object", "properties": {"a": {"enum": ["x", 1, None]}, "b": {"type": "string", "pattern": "^[a-c]{2,9}$"},
+                                               "c": {"type": "number", "minimum": -1.5, "exclusiveMaximum": 20}, "d": {"$ref": "#"}},
+              "required": ["a"], "additionalProperties": {"type": "array", "items": {"type": "integer"}, "maxItems": 9},
+              "allOf": [{"properties": {"a": {"type": "string"}}}]}
+    yield bytes(17) + as_bytes(schema)
+    yield bytes(17) + as_bytes({"oneOf": [{"type": "string", "maxLength": 20}, {"type": "boolean"}]})
+    yield b"\x01" + bytes(range(16)) + rb"^(?:[A-Z]\w*|\d{1,12}\u00e9?.)+$"
+    yield b"\x02" + bytes(range(16)) + b'root ::= "a" list? | [^\\n]{2,20}\nlist ::= "[" (root ("," root)*)? "]" # lists\n'
+
+
+SEEDS = {f.__name__: f for f in (gguf, pytorch, safetensors, parameter_index, chat_config, gen_config, tokenizer_json, tokenizer_formats,
+                              grammar)}
 
 
 def write_seeds(name, folder):

@@ -10,28 +10,53 @@
 
 namespace mlc::engine {
 
+namespace {
+constexpr size_t kKeptGrammars = 16;
+
+SamplingOptions with_seed(SamplingOptions options, uint64_t seed) {
+  options.seed = seed;
+  return options;
+}
+
+Error too_ambiguous_error() {
+  return user_error("response_format", "can be read in too many ways at once",
+                    "a grammar that is less ambiguous");
+}
+}  // namespace
+
 struct Engine::Sequence {
-  Sequence(RequestId request_id, Request r, const tokenizers::Tokenizer& tokenizer)
+  Sequence(RequestId request_id, int64_t answer, Request r, const std::shared_ptr<Grammar>& form,
+           const tokenizers::Tokenizer& tokenizer)
       : id(request_id),
+        index(answer),
         tokens(std::move(r.prompt)),
         known_length(static_cast<int64_t>(tokens.size())),
         max_tokens(r.max_tokens),
         stop_token_ids(std::move(r.stop_token_ids)),
-        sampler(std::move(r.sampling)),
+        ignore_eos(r.ignore_eos),
+        logprobs(r.logprobs),
+        top_logprobs(r.top_logprobs),
+        sampler(with_seed(r.sampling, r.sampling.seed + static_cast<uint64_t>(answer))),
         decoder(tokenizer),
         matcher(std::move(r.stop_strings)),
         added(now_seconds()) {
     usage.prompt_tokens = known_length;
+    if (form) grammar.emplace(form);
   }
 
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
   int64_t remaining() const { return length() - cached; }
 
   RequestId id;
+  int64_t index;                // of the answer
   std::vector<int32_t> tokens;  // the prompt, then what was generated
   int64_t known_length;         // of the prompt
   int64_t max_tokens;
   std::vector<int32_t> stop_token_ids;
+  bool ignore_eos;
+  bool logprobs;
+  int64_t top_logprobs;
+  std::optional<GrammarMatcher> grammar;
   Sampler sampler;
   tokenizers::StreamDecoder decoder;
   StopMatcher matcher;
@@ -71,8 +96,42 @@ Result<RequestId> Engine::add(Request request) {
     return user_error("max_tokens", cat("is ", request.max_tokens),
                       "a positive number, or -1 for no limit");
   }
-  waiting_.push_back(std::make_unique<Sequence>(next_id_, std::move(request), *tokenizer_));
+  if (request.top_logprobs < 0 || request.top_logprobs > kMostTopLogprobs) {
+    return user_error("top_logprobs", cat("is ", request.top_logprobs),
+                      cat("a number from 0 to ", kMostTopLogprobs));
+  }
+  if (request.top_logprobs > 0 && !request.logprobs) {
+    return user_error("top_logprobs", cat("is ", request.top_logprobs, " without logprobs"),
+                      "logprobs to be true");
+  }
+  if (request.n < 1 || request.n > kMostAnswers) {
+    return user_error("n", cat("is ", request.n), cat("a number from 1 to ", kMostAnswers));
+  }
+  std::shared_ptr<Grammar> grammar;
+  if (request.response_format.kind != ResponseFormat::Kind::kText) {
+    MLC_ASSIGN_OR_RETURN(grammar, grammar_for(request.response_format));
+  }
+  for (int64_t i = 0; i < request.n; ++i) {
+    waiting_.push_back(std::make_unique<Sequence>(next_id_, i, request, grammar, *tokenizer_));
+  }
   return next_id_++;
+}
+
+Result<std::shared_ptr<Grammar>> Engine::grammar_for(const ResponseFormat& format) {
+  const auto known = std::find_if(grammars_.begin(), grammars_.end(),
+                                  [&](const auto& g) { return g.first == format; });
+  if (known != grammars_.end()) {
+    std::rotate(known, known + 1, grammars_.end());
+    return grammars_.back().second;
+  }
+  if (!grammar_vocabulary_) {
+    grammar_vocabulary_ = std::make_shared<GrammarVocabulary>(*tokenizer_, allowed_.end);
+  }
+  MLC_ASSIGN_OR_RETURN(std::shared_ptr<Grammar> grammar,
+                       Grammar::compile(format, grammar_vocabulary_));
+  if (grammars_.size() == kKeptGrammars) grammars_.erase(grammars_.begin());
+  grammars_.emplace_back(format, grammar);
+  return grammar;
 }
 
 void Engine::cancel(RequestId request) {
@@ -128,10 +187,17 @@ bool Engine::step() {
   return !idle();
 }
 
+// True while another answer of the same request is computing the prompt, which this one shares.
+bool Engine::waits_for_prompt(const Sequence& sequence) const {
+  return std::any_of(running_.begin(), running_.end(), [&](const auto& s) {
+    return s->id == sequence.id && s->cached < s->known_length;
+  });
+}
+
 // Begins as many waiting requests as there is room for, first come first served.
 void Engine::admit() {
   while (!waiting_.empty() && static_cast<int64_t>(running_.size()) < options_.max_sequences) {
-    if (!start(*waiting_.front())) return;
+    if (waits_for_prompt(*waiting_.front()) || !start(*waiting_.front())) return;
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -274,13 +340,50 @@ void Engine::consume(std::span<const float> logits) {
     Sequence& sequence = *running_[part.sequence];
     sequence.cached += part.tokens;
     if (sequence.remaining() > 0) continue;
-    accept(sequence,
-           sequence.sampler.sample(logits.subspan(row++ * vocab, vocab), allowed_, scratch_));
+    sample(sequence, logits.subspan(row++ * vocab, vocab));
   }
 }
 
+// Which tokens the form of the answer allows. False if the answer is over, for there is none.
+bool Engine::find_mask(Sequence& sequence) {
+  mask_.clear();
+  if (!sequence.grammar) return true;
+  const std::span<const uint64_t> allowed = sequence.grammar->allowed();
+  mask_.assign(allowed.begin(), allowed.end());
+  if (sequence.grammar->finished() && !sequence.ignore_eos) {
+    for (const int32_t id : sequence.stop_token_ids) {
+      if (id >= 0 && id < allowed_.end)
+        mask_[static_cast<size_t>(id) / 64] |= uint64_t{1} << id % 64;
+    }
+  }
+  if (std::any_of(mask_.begin(), mask_.end(), [](uint64_t word) { return word != 0; })) return true;
+  if (sequence.grammar->finished()) {
+    finish(sequence, FinishReason::kStop);
+  } else if (sequence.grammar->too_ambiguous()) {
+    finish(sequence, FinishReason::kError, too_ambiguous_error());
+  } else {
+    finish(
+        sequence, FinishReason::kError,
+        user_error("response_format", "needs text that no token of the vocabulary can go on with",
+                   "a grammar that the model's vocabulary can write"));
+  }
+  return false;
+}
+
+void Engine::sample(Sequence& sequence, std::span<const float> logits) {
+  const double begin = now_seconds();
+  if (!find_mask(sequence)) return;
+  if (sequence.grammar) sequence.usage.grammar_seconds += now_seconds() - begin;
+  const int32_t token = sequence.sampler.sample(logits, allowed_, scratch_, mask_);
+  std::vector<TokenLogprobs> logprobs;
+  if (sequence.logprobs) {
+    logprobs.push_back(token_logprobs(logits, allowed_, token, sequence.top_logprobs));
+  }
+  accept(sequence, token, std::move(logprobs));
+}
+
 // Takes a sampled token: what can be shown, and whether the answer ends.
-void Engine::accept(Sequence& sequence, int32_t token) {
+void Engine::accept(Sequence& sequence, int32_t token, std::vector<TokenLogprobs> logprobs) {
   const double now = now_seconds();
   Usage& usage = sequence.usage;
   if (usage.completion_tokens == 0) {
@@ -294,14 +397,24 @@ void Engine::accept(Sequence& sequence, int32_t token) {
 
   Output output;
   output.request = sequence.id;
+  output.index = sequence.index;
   output.tokens = {token};
+  output.logprobs = std::move(logprobs);
   const std::vector<int32_t>& stops = sequence.stop_token_ids;
   std::optional<FinishReason> reason;
-  if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
+  if (!sequence.ignore_eos && std::find(stops.begin(), stops.end(), token) != stops.end()) {
     reason = FinishReason::kStop;
   } else {
+    const double begin = now_seconds();
+    if (sequence.grammar && !sequence.grammar->accept(token)) {
+      // The mask allowed it, but to follow all ways to read it is too much.
+      outputs_.push_back(std::move(output));
+      finish(sequence, FinishReason::kError, too_ambiguous_error());
+      return;
+    }
+    if (sequence.grammar) usage.grammar_seconds += now_seconds() - begin;
     output.text = sequence.matcher.put(sequence.decoder.put(token));
-    if (sequence.matcher.stopped()) {
+    if (sequence.matcher.stopped() || (sequence.grammar && sequence.grammar->exhausted())) {
       reason = FinishReason::kStop;
     } else if (usage.completion_tokens == sequence.max_tokens) {
       reason = FinishReason::kMaxTokens;
@@ -322,9 +435,11 @@ void Engine::finish(Sequence& sequence, FinishReason reason, std::optional<Error
   rest += sequence.matcher.finish();
   if (sequence.matcher.stopped() && reason != FinishReason::kError) reason = FinishReason::kStop;
   // With the output of the token that ended it, if that is not taken yet.
-  if (outputs_.empty() || outputs_.back().request != sequence.id) {
+  if (outputs_.empty() || outputs_.back().request != sequence.id ||
+      outputs_.back().index != sequence.index) {
     outputs_.emplace_back();
     outputs_.back().request = sequence.id;
+    outputs_.back().index = sequence.index;
     outputs_.back().usage = sequence.usage;
   }
   Output& output = outputs_.back();

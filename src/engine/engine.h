@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/grammar.h"
 #include "engine/metrics.h"
 #include "engine/request.h"
 #include "engine/session.h"
@@ -31,7 +32,7 @@ class Engine {
   ~Engine();
 
   // Refuses by name what cannot be done: an option out of range, a prompt that is empty or longer
-  // than the context.
+  // than the context, a response format that cannot be met.
   Result<RequestId> add(Request request);
   // Ends a request where it stands; its last output says so. Ids that are unknown or over are
   // ignored.
@@ -64,13 +65,17 @@ class Engine {
     int64_t tokens;
   };
 
+  Result<std::shared_ptr<Grammar>> grammar_for(const ResponseFormat& format);
   void admit();
+  bool waits_for_prompt(const Sequence& sequence) const;
   bool start(Sequence& sequence);
   bool has_room_for(const Sequence& sequence, int64_t shared_tokens) const;
   void compose();
   bool make_room(size_t index, int64_t tokens);
   void consume(std::span<const float> logits);
-  void accept(Sequence& sequence, int32_t token);
+  bool find_mask(Sequence& sequence);
+  void sample(Sequence& sequence, std::span<const float> logits);
+  void accept(Sequence& sequence, int32_t token, std::vector<TokenLogprobs> logprobs);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
   void release(Sequence& sequence);
   void preempt_last();
@@ -82,6 +87,10 @@ class Engine {
   EngineOptions options_;
   AllowedIds allowed_;
   SamplerScratch scratch_;
+  std::shared_ptr<const GrammarVocabulary> grammar_vocabulary_;  // made when it is needed
+  // Grammars of late, the one used last at the end.
+  std::vector<std::pair<ResponseFormat, std::shared_ptr<Grammar>>> grammars_;
+  std::vector<uint64_t> mask_;  // of the sequence at hand; empty: no grammar
   std::deque<std::unique_ptr<Sequence>> waiting_;
   std::vector<std::unique_ptr<Sequence>> running_;  // in the order in which they were admitted
   std::deque<Kept> kept_;                           // the one used last at the end

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "engine/fake_model.h"
@@ -440,6 +442,241 @@ TEST(Engine, CountsWhatItDid) {
         "\nlast_finished_request_completion_tokens 5\n"}) {
     EXPECT_NE(("\n" + text).find(line), std::string::npos) << line << text;
   }
+}
+
+// What an answer must be, with a model whose tokens are bytes and whose logits are random.
+TEST(Engine, AnswersInTheFormThatWasAskedFor) {
+  const FakeModel model;
+  const std::string schema =
+      R"({"type":"object","properties":{"a":{"type":"integer","maximum":99},"b":{"enum":["x","yz"]}},
+          "required":["a","b"],"additionalProperties":false})";
+  const auto check = Grammar::compile({ResponseFormat::Kind::kJsonSchema, schema},
+                                      std::make_shared<GrammarVocabulary>(*fake_tokenizer(), 272));
+  ASSERT_TRUE(check.ok());
+  for (const bool top_p : {false, true}) {
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      const auto engine = make_engine(model);
+      const Answer answer =
+          ask(*engine, {.prompt = bytes_of("json:"),
+                        .sampling = {.top_p = top_p ? 0.9 : 1, .seed = seed},
+                        .max_tokens = 200,
+                        .response_format = {ResponseFormat::Kind::kJsonSchema, schema}});
+      EXPECT_EQ(answer.finish, FinishReason::kStop) << answer.text;
+      GrammarMatcher matcher(*check);
+      EXPECT_TRUE(matcher.accept_bytes(answer.text) && matcher.finished()) << answer.text;
+      EXPECT_GT(answer.usage.grammar_seconds, 0);
+    }
+  }
+}
+
+TEST(Engine, AFormThatMayEndEndsByAStopToken) {
+  // The script wants to stop at once, then after three letters.
+  std::vector<int32_t> script = bytes_of("p:");
+  for (const int32_t id : std::vector<int32_t>{256, 'a', 'a', 256, 'a'}) script.push_back(id);
+  const FakeModel model({.script = script});
+  const Request request{.prompt = bytes_of("p:"),
+                        .sampling = {.temperature = 0},
+                        .max_tokens = 20,
+                        .stop_token_ids = {256},
+                        .response_format = {ResponseFormat::Kind::kRegex, "[a-c]{2,}"}};
+  const Answer answer = ask(*make_engine(model), request);
+  EXPECT_EQ(answer.finish, FinishReason::kStop);
+  EXPECT_EQ(answer.tokens.back(), 256);
+  EXPECT_EQ(answer.text.size(), 3u) << answer.text;
+  EXPECT_TRUE(answer.text.ends_with("aa")) << answer.text;
+  Request ignoring = request;
+  ignoring.ignore_eos = true;
+  EXPECT_EQ(ask(*make_engine(model), ignoring).finish, FinishReason::kMaxTokens);
+}
+
+TEST(Engine, AFormEndsTheAnswerWhereNothingCanFollow) {
+  const FakeModel model;
+  const Answer answer =
+      ask(*make_engine(model), {.prompt = bytes_of("p"),
+                                .max_tokens = 50,
+                                .response_format = {ResponseFormat::Kind::kRegex, "yes|no"}});
+  EXPECT_EQ(answer.finish, FinishReason::kStop);
+  EXPECT_TRUE(answer.text == "yes" || answer.text == "no") << answer.text;
+  const Answer empty =
+      ask(*make_engine(model),
+          {.prompt = bytes_of("p"), .response_format = {ResponseFormat::Kind::kRegex, ""}});
+  EXPECT_EQ(empty.finish, FinishReason::kStop);
+  EXPECT_EQ(empty.text, "");
+}
+
+TEST(Engine, NamesAFormThatCannotBe) {
+  const FakeModel model;
+  const auto engine = make_engine(model);
+  const auto refused =
+      engine->add({.prompt = bytes_of("p"),
+                   .response_format = {ResponseFormat::Kind::kJsonSchema, R"({"not":{}})"}});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().to_string().find("keyword not"), std::string::npos);
+  const FakeModel stubborn({.script = bytes_of("p" + std::string(60, 'a'))});
+  const Answer ambiguous =
+      ask(*make_engine(stubborn),
+          {.prompt = bytes_of("p"),
+           .sampling = {.temperature = 0},
+           .response_format = {ResponseFormat::Kind::kEbnf,
+                               "root ::= \"a\" (root root \"x\" | root \"y\" | root \"z\")?"}});
+  EXPECT_EQ(ambiguous.finish, FinishReason::kError);
+  ASSERT_TRUE(ambiguous.error.has_value());
+  EXPECT_NE(ambiguous.error->to_string().find("too many ways"), std::string::npos);
+}
+
+TEST(Engine, IgnoresStopTokensWhereItIsToldTo) {
+  std::vector<int32_t> script = bytes_of("p:ab");
+  script.push_back(256);
+  for (const int32_t id : bytes_of("cd")) script.push_back(id);
+  const FakeModel model({.script = script});
+  Request request{.prompt = bytes_of("p:"),
+                  .sampling = {.temperature = 0},
+                  .max_tokens = 5,
+                  .stop_token_ids = {256}};
+  EXPECT_EQ(ask(*make_engine(model), request).tokens, (std::vector<int32_t>{'a', 'b', 256}));
+  request.ignore_eos = true;
+  const Answer answer = ask(*make_engine(model), request);
+  EXPECT_EQ(answer.tokens, (std::vector<int32_t>{'a', 'b', 256, 'c', 'd'}));
+  EXPECT_EQ(answer.finish, FinishReason::kMaxTokens);
+  request.stop_strings = {"c"};
+  EXPECT_EQ(ask(*make_engine(model), request).finish, FinishReason::kStop);
+}
+
+// The tokens of each answer of a request for n.
+std::map<std::pair<RequestId, int64_t>, std::vector<int32_t>> run_answers(Engine& engine) {
+  std::map<std::pair<RequestId, int64_t>, std::vector<int32_t>> tokens;
+  do {
+    for (const Output& output : engine.take_outputs()) {
+      std::vector<int32_t>& all = tokens[{output.request, output.index}];
+      all.insert(all.end(), output.tokens.begin(), output.tokens.end());
+      EXPECT_LT(output.usage.cached_tokens, std::max<int64_t>(1, output.usage.prompt_tokens));
+    }
+  } while (engine.step() || !engine.idle());
+  for (const Output& output : engine.take_outputs()) {
+    std::vector<int32_t>& all = tokens[{output.request, output.index}];
+    all.insert(all.end(), output.tokens.begin(), output.tokens.end());
+  }
+  return tokens;
+}
+
+TEST(Engine, SeveralAnswersAreThoseOfTheSeedsThatFollow) {
+  const FakeModel model;
+  for (const int64_t sequences : {1, 3, 8}) {
+    for (const int64_t chunk : {5, 64}) {
+      const auto engine = make_engine(model, {.max_sequences = sequences, .kept_sequences = 2},
+                                      {.max_tokens = 2000, .chunk_tokens = chunk});
+      std::vector<Request> requests = mixed_requests(4, 12);
+      std::vector<RequestId> ids;
+      for (Request& request : requests) {
+        request.n = 4;
+        ids.push_back(engine->add(request).value());
+      }
+      const auto found = run_answers(*engine);
+      for (size_t r = 0; r < requests.size(); ++r) {
+        for (int64_t i = 0; i < 4; ++i) {
+          Request one = requests[r];
+          one.n = 1;
+          one.sampling.seed += static_cast<uint64_t>(i);
+          EXPECT_EQ(found.at({ids[r], i}), ask(*make_engine(model), one).tokens) << r << " " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(Engine, SeveralAnswersShareThePagesOfThePrompt) {
+  const FakeModel model;
+  const auto engine = make_engine(model, {.max_sequences = 4, .kept_sequences = 0});
+  const std::vector<int32_t> prompt = bytes_of(std::string(80, 'p'));
+  const int64_t all_pages = engine->session().cache().free_pages(0);
+  ASSERT_TRUE(engine->add({.prompt = prompt, .max_tokens = 3, .n = 4}).ok());
+  int64_t fewest = all_pages;
+  std::map<int64_t, int64_t> cached;
+  do {
+    fewest = std::min(fewest, engine->session().cache().free_pages(0));
+    for (const Output& output : engine->take_outputs()) {
+      cached[output.index] = output.usage.cached_tokens;
+    }
+  } while (engine->step());
+  // 80 positions are 20 pages; alone, four answers would have 80 and more.
+  EXPECT_LE(all_pages - fewest, 20 + 4 * 2);
+  EXPECT_EQ(cached[0], 0);
+  for (const int64_t i : {1, 2, 3}) EXPECT_EQ(cached[i], 79);
+  EXPECT_EQ(engine->session().cache().free_pages(0), all_pages);
+}
+
+TEST(Engine, GivesLogprobsOfTheModelsOwnDistribution) {
+  const FakeModel model;
+  const auto engine = make_engine(model);
+  // The same logits, from a session of our own.
+  const std::vector<int32_t> prompt = bytes_of("logprobs");
+  Request request{.prompt = prompt,
+                  .sampling = {.temperature = 0.5, .logit_bias = {{65, 3.0}}, .seed = 4},
+                  .max_tokens = 6,
+                  .logprobs = true,
+                  .top_logprobs = 5};
+  ASSERT_TRUE(engine->add(request).ok());
+  std::vector<TokenLogprobs> found;
+  std::vector<int32_t> tokens;
+  do {
+    for (Output& output : engine->take_outputs()) {
+      EXPECT_EQ(output.logprobs.size(), output.tokens.size());
+      tokens.insert(tokens.end(), output.tokens.begin(), output.tokens.end());
+      found.insert(found.end(), output.logprobs.begin(), output.logprobs.end());
+    }
+  } while (engine->step() || !engine->idle());
+  for (Output& output : engine->take_outputs()) {
+    tokens.insert(tokens.end(), output.tokens.begin(), output.tokens.end());
+    found.insert(found.end(), output.logprobs.begin(), output.logprobs.end());
+  }
+  ASSERT_EQ(found.size(), 6u);
+  std::vector<int32_t> text = prompt;
+  text.insert(text.end(), tokens.begin(), tokens.end() - 1);
+  const auto session = model.session();
+  const runtime::SequenceId sequence = session->cache().add_sequence();
+  size_t position = 0;
+  const auto known = fake_tokenizer();
+  const Result<void> fed = session->feed(
+      sequence, text, static_cast<int64_t>(prompt.size()), runtime::WantedLogits::kAll,
+      [&](std::span<const float> logits) {
+        if (++position < prompt.size()) return;
+        const size_t i = position - prompt.size();
+        std::vector<std::pair<double, int32_t>> all;
+        double sum = 0;
+        for (int32_t id = 0; id <= known->max_id(); ++id) {
+          if (!known->token_text(id)) continue;
+          all.emplace_back(-static_cast<double>(logits[static_cast<size_t>(id)]), id);
+          sum += std::exp(static_cast<double>(logits[static_cast<size_t>(id)]));
+        }
+        std::sort(all.begin(), all.end());
+        const auto logprob = [&](int32_t id) {
+          return static_cast<double>(logits[static_cast<size_t>(id)]) - std::log(sum);
+        };
+        EXPECT_EQ(found[i].token, tokens[i]);
+        EXPECT_NEAR(static_cast<double>(found[i].logprob), logprob(tokens[i]), 1e-5);
+        ASSERT_EQ(found[i].top.size(), 5u);
+        for (size_t k = 0; k < 5; ++k) {
+          EXPECT_EQ(found[i].top[k].first, all[k].second);
+          EXPECT_NEAR(static_cast<double>(found[i].top[k].second), logprob(all[k].second), 1e-5);
+        }
+      });
+  ASSERT_TRUE(fed.ok());
+  EXPECT_EQ(position, text.size());
+}
+
+TEST(Engine, NamesWrongNumbersOfAnswersAndLogprobs) {
+  const FakeModel model;
+  const auto engine = make_engine(model);
+  const auto message = [&](Request request) {
+    request.prompt = bytes_of("p");
+    const auto result = engine->add(std::move(request));
+    return result.ok() ? std::string() : result.error().to_string();
+  };
+  EXPECT_EQ(message({.n = 0}), "error: n: is 0\n  expected a number from 1 to 128");
+  EXPECT_EQ(message({.logprobs = true, .top_logprobs = 21}),
+            "error: top_logprobs: is 21\n  expected a number from 0 to 20");
+  EXPECT_EQ(message({.top_logprobs = 2}),
+            "error: top_logprobs: is 2 without logprobs\n  expected logprobs to be true");
 }
 
 }  // namespace

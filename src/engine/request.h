@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/grammar.h"
+#include "engine/logprobs.h"
 #include "engine/sampler.h"
 #include "support/error.h"
 
@@ -22,10 +24,21 @@ struct Request {
   // ignored. A stop token ends it too.
   std::vector<std::string> stop_strings{};
   std::vector<int32_t> stop_token_ids{};
+  bool ignore_eos = false;  // stop tokens end nothing; stop strings do
+  // Tokens that would leave the form are not sampled. Stop tokens are allowed where the form is
+  // complete; where nothing can follow, the answer ends without one.
+  ResponseFormat response_format{};
+  bool logprobs = false;     // Output::logprobs for every token
+  int64_t top_logprobs = 0;  // with so many of the most probable ones; 0 to 20, needs logprobs
+  // So many answers, which share the prompt in the cache. Answer number i is, to the last token,
+  // that of a request for one with the seed `sampling.seed + i`.
+  int64_t n = 1;
 };
 
+constexpr int64_t kMostAnswers = 128;
+
 enum class FinishReason : uint8_t {
-  kStop,         // a stop string or a stop token
+  kStop,         // a stop string, a stop token, or the form that was asked for is complete
   kMaxTokens,    // as many tokens as were asked for
   kContextFull,  // the sequence is as long as the model's context, or as the cache
   kCancelled,
@@ -41,6 +54,7 @@ struct Usage {
   double waiting_seconds = 0;     // until the first step that worked on it
   double prefill_seconds = 0;     // from there to the first token
   double decode_seconds = 0;      // from there to the last
+  double grammar_seconds = 0;     // of both: for response_format
 
   double prefill_tokens_per_second() const;  // 0 where none was computed
   double decode_tokens_per_second() const;   // of the tokens after the first
@@ -49,9 +63,11 @@ struct Usage {
 // A piece of an answer. The texts of a request's outputs join to its answer; each is valid UTF-8.
 struct Output {
   RequestId request = 0;
+  int64_t index = 0;            // of the answer, below Request::n
   std::string text;             // may be empty: a token in the middle of a character, or held back
   std::vector<int32_t> tokens;  // that were sampled since the last output, also one that ended it
-  std::optional<FinishReason> finish;  // nothing follows
+  std::vector<TokenLogprobs> logprobs;  // of these tokens, where they were asked for
+  std::optional<FinishReason> finish;   // nothing follows of this answer
   std::optional<Error> error;
   Usage usage;  // so far
 };

@@ -2,6 +2,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -19,6 +20,30 @@ namespace {
 int32_t first_equal(std::span<const float> values, float value) {
   const auto at = std::find(values.begin(), values.end(), value);
   return at == values.end() ? 0 : static_cast<int32_t>(at - values.begin());
+}
+
+// Ids without a bit fall out. Words of which all or no bits are set are the rule.
+void apply_mask(std::span<const uint64_t> mask, std::vector<float>& logits) {
+  for (size_t first = 0; first < logits.size(); first += 64) {
+    const size_t count = std::min<size_t>(64, logits.size() - first);
+    for (uint64_t excluded = ~mask[first / 64]; excluded != 0; excluded &= excluded - 1) {
+      if (excluded == ~uint64_t{0}) {
+        std::fill_n(logits.begin() + static_cast<ptrdiff_t>(first), count, kLowest);
+        break;
+      }
+      const auto bit = static_cast<size_t>(std::countr_zero(excluded));
+      if (bit < count) logits[first + bit] = kLowest;
+    }
+  }
+}
+
+int32_t first_bit(std::span<const uint64_t> mask) {
+  for (size_t word = 0; word < mask.size(); ++word) {
+    if (mask[word] != 0) {
+      return static_cast<int32_t>(word * 64) + std::countr_zero(mask[word]);
+    }
+  }
+  return 0;
 }
 
 // Candidates by probability, without a sort: buckets of equal width on the scale (largest - logit)
@@ -205,10 +230,11 @@ bool Sampler::changes_logits() const {
 }
 
 std::span<const float> Sampler::adjust(std::span<const float> logits, const AllowedIds& allowed,
+                                       std::span<const uint64_t> mask,
                                        SamplerScratch& scratch) const {
   logits = logits.first(static_cast<size_t>(
       std::clamp<int64_t>(allowed.end, 1, static_cast<int64_t>(logits.size()))));
-  if (!changes_logits() && allowed.holes.empty()) return logits;
+  if (!changes_logits() && allowed.holes.empty() && mask.empty()) return logits;
   scratch.logits.assign(logits.begin(), logits.end());
   std::vector<float>& l = scratch.logits;
   const auto in_range = [&](int32_t id) { return static_cast<size_t>(id) < l.size(); };
@@ -226,6 +252,7 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, const Allo
   for (const int32_t id : allowed.holes) {
     if (in_range(id)) l[static_cast<size_t>(id)] = kLowest;
   }
+  if (!mask.empty()) apply_mask(mask, l);
   return l;
 }
 
@@ -292,13 +319,15 @@ int32_t Sampler::draw_filtered(std::span<const float> logits, float best, float 
 }
 
 int32_t Sampler::sample(std::span<const float> all_logits, const AllowedIds& allowed,
-                        SamplerScratch& scratch) {
-  const std::span<const float> logits = adjust(all_logits, allowed, scratch);
+                        SamplerScratch& scratch, std::span<const uint64_t> mask) {
+  const std::span<const float> logits = adjust(all_logits, allowed, mask, scratch);
   const float best = largest(logits);
   const auto per_unit = static_cast<float>(1 / options_.temperature);
   int32_t token;
-  // An infinite logit is as certain as no temperature at all.
-  if (options_.top_k == 1 || !std::isfinite(per_unit) || !std::isfinite(best)) {
+  if (best == kLowest && !mask.empty()) {  // the model gives none of them a share
+    token = first_bit(mask);
+    // An infinite logit is as certain as no temperature at all.
+  } else if (options_.top_k == 1 || !std::isfinite(per_unit) || !std::isfinite(best)) {
     token = first_equal(logits, best);
   } else {
     const double uniform = uniform_draw(options_.seed, static_cast<uint64_t>(generated_));

@@ -4,7 +4,7 @@
 // 1. logit_bias is added. Then, for each token that was generated already, count times:
 //    presence_penalty + count * frequency_penalty is subtracted, and the logit is divided by
 //    repetition_penalty where it is positive, else multiplied by it. Ids that may not be sampled
-//    fall out.
+//    fall out, and those that a mask excludes.
 // 2. Temperature 0 takes the largest logit, the lowest id of equals. Else p = softmax(logit / T).
 // 3. top_k keeps the k most probable (the lower id of equals), top_p the fewest of those that have
 //    this share of their sum, min_p of those the ones that are at least min_p times as probable as
@@ -68,8 +68,10 @@ class Sampler {
   explicit Sampler(SamplingOptions options);
 
   // The next token after those that were generated; counts it as generated. `logits`: f32
-  // [vocab_size].
-  int32_t sample(std::span<const float> logits, const AllowedIds& allowed, SamplerScratch& scratch);
+  // [vocab_size]. `mask`, if it is there, is a bitset: ids without a bit are not sampled, one at
+  // least has one (bit id % 64 of word id / 64, words for all ids below allowed.end).
+  int32_t sample(std::span<const float> logits, const AllowedIds& allowed, SamplerScratch& scratch,
+                 std::span<const uint64_t> mask = {});
 
   const SamplingOptions& options() const { return options_; }
   int64_t generated() const { return generated_; }
@@ -81,7 +83,7 @@ class Sampler {
   int32_t draw_filtered(std::span<const float> logits, float best, float per_unit, double uniform,
                         SamplerScratch& scratch) const;
   std::span<const float> adjust(std::span<const float> logits, const AllowedIds& allowed,
-                                SamplerScratch& scratch) const;
+                                std::span<const uint64_t> mask, SamplerScratch& scratch) const;
 
   SamplingOptions options_;
   std::map<int32_t, int64_t> counts_;  // of generated tokens, where a penalty needs them

@@ -214,6 +214,54 @@ TEST(Sampler, NeverSamplesIdsThatTheTokenizerLacks) {
   }
 }
 
+// Of the ids with a bit, each as often as its share among them alone says.
+TEST(Sampler, DrawsFromTheIdsOfAMask) {
+  constexpr size_t kIds = 200;
+  constexpr int kDraws = 20000;
+  const Logits logits = make_logits(kIds, 21);
+  std::vector<uint64_t> mask(4);
+  double total = 0;
+  std::vector<double> share(kIds);
+  for (size_t id = 0; id < kIds; ++id) {
+    if (id % 7 != 3 && !(id >= 128 && id < 150)) continue;
+    mask[id / 64] |= uint64_t{1} << id % 64;
+    share[id] = std::exp(static_cast<double>(logits[id]));
+    total += share[id];
+  }
+  SamplerScratch scratch;
+  Sampler sampler({.temperature = 1, .seed = 9});
+  std::vector<int> counts(kIds);
+  for (int i = 0; i < kDraws; ++i) {
+    ++counts[static_cast<size_t>(sampler.sample(logits, all_of(logits), scratch, mask))];
+  }
+  double chi_squared = 0;
+  int cells = 0;
+  for (size_t id = 0; id < kIds; ++id) {
+    const double expected = share[id] / total * kDraws;
+    if (expected == 0) EXPECT_EQ(counts[id], 0) << id;
+    if (expected < 5) continue;
+    chi_squared += (counts[id] - expected) * (counts[id] - expected) / expected;
+    ++cells;
+  }
+  ASSERT_GT(cells, 10);
+  EXPECT_LT(chi_squared, cells + 4 * std::sqrt(2.0 * cells));
+  // With filters, and where the model rules out all that is left.
+  for (const SamplingOptions& o :
+       {SamplingOptions{.temperature = 0}, SamplingOptions{.temperature = 2, .top_p = 0.95},
+        SamplingOptions{.top_k = 150}, SamplingOptions{.min_p = 0.001}}) {
+    Sampler filtered(o);
+    for (int i = 0; i < 300; ++i) {
+      const int32_t id = filtered.sample(logits, all_of(logits), scratch, mask);
+      ASSERT_TRUE(mask[static_cast<size_t>(id) / 64] >> id % 64 & 1) << id;
+    }
+    Logits ruled_out(kIds, 0);
+    ruled_out[77] = -std::numeric_limits<float>::infinity();
+    std::vector<uint64_t> only(4);
+    only[1] = uint64_t{1} << (77 - 64);
+    EXPECT_EQ(filtered.sample(ruled_out, all_of(ruled_out), scratch, only), 77);
+  }
+}
+
 // The logit that a token has after it was generated `count` times: the definition.
 double penalized(double logit, const SamplingOptions& o, int count) {
   if (count == 0) return logit;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """mlc_llm chat without a terminal: every line of standard input is a turn."""
 import json
+import re
 
 from support.tiny_model import check, main, make_model
 
@@ -221,9 +222,91 @@ def wrong_arguments_are_named(program):
     check("tensor_parallel_shards is 2, which is not implemented" in err, err)
 
 
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["a", "b \"quoted\"", 3, None]},
+        "count": {"type": "integer", "minimum": -5, "maximum": 120},
+        "share": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        "name": {"type": "string", "minLength": 1, "maxLength": 12},
+        "code": {"type": "string", "pattern": "^[A-Z]{2}-\\d+$|^none$"},
+        "list": {"type": "array", "items": {"anyOf": [{"type": "boolean"}, {"$ref": "#/$defs/pair"}]}, "minItems": 1, "maxItems": 3},
+    },
+    "required": ["kind", "count", "list"],
+    "additionalProperties": False,
+    "$defs": {"pair": {"type": "array", "prefixItems": [{"type": "null"}, {"type": "integer"}], "items": False, "minItems": 2}},
+}
+
+
+def check_against_schema(value):
+    """What SCHEMA says, in Python."""
+    check(isinstance(value, dict) and {"kind", "count", "list"} <= value.keys() <= SCHEMA["properties"].keys(), value)
+    check(any(value["kind"] == v and type(value["kind"]) is type(v) for v in SCHEMA["properties"]["kind"]["enum"]), value)
+    check(type(value["count"]) is int and -5 <= value["count"] <= 120, value)
+    check(type(value.get("share", 0)) in (int, float) and 0 <= value.get("share", 0) < 1, value)
+    check(isinstance(value.get("name", "x"), str) and 1 <= len(value.get("name", "x")) <= 12, value)
+    check(re.fullmatch(r"[A-Z]{2}-[0-9]+|none", value.get("code", "none")), value)
+    check(isinstance(value["list"], list) and 1 <= len(value["list"]) <= 3, value)
+    for item in value["list"]:
+        pair = isinstance(item, list) and len(item) == 2 and item[0] is None and type(item[1]) is int
+        check(isinstance(item, bool) or pair, value)
+
+
+def answers_have_the_form_that_was_asked_for(program):
+    model = make_model(program, context=2048)
+    program.run("compile", model, "-o", model / "lib.so")
+    chat = ["chat", model, "--model-lib", model / "lib.so", "--temperature", 1, "--overrides", "context_window_size=2000"]
+    schema = program.folder / "schema.json"
+    schema.write_text(json.dumps(SCHEMA))
+    whole = 0
+    for seed, argument in enumerate([schema, json.dumps(SCHEMA), schema, schema]):
+        # /reset, so that every turn begins with an empty context.
+        turns = 10
+        text = "".join(f"/set seed={100 * seed + i}\nhi\n/reset\n" for i in range(turns))
+        out, log = program.run(*chat, "--json-schema", argument, "--max-tokens", 1000, text=text)
+        check("error" not in log, log)
+        decoder, at, count = json.JSONDecoder(), 0, 0
+        while at < len(out):
+            value, end = decoder.raw_decode(out, at)
+            check_against_schema(value)
+            check(out[end] == "\n", "text after the JSON", out[at:end + 20])
+            at, count = end + 1, count + 1
+        whole += count
+    check(whole == 4 * 10, "every answer is whole", whole)
+
+    grammar = program.folder / "sum.ebnf"
+    grammar.write_text('root ::= [1-9] ("+" [1-9]){0,3} "=" [0-9]{1,2}\n')
+    for seed in range(5):
+        out = program.run(*chat, "--seed", seed, "--grammar", grammar, text="hi\n")[0]
+        check(re.fullmatch(r"[1-9](\+[1-9]){0,3}=[0-9]{1,2}\n", out), repr(out))
+        out = program.run(*chat, "--seed", seed, "--regex", "(yes|no), [a-f]{3}!", text="hi\n")[0]
+        check(re.fullmatch(r"(yes|no), [a-f]{3}!\n", out), repr(out))
+        out, log = program.run(*chat, "--seed", seed, "--response-format", "json_object", "--max-tokens", 400, text="hi\n")
+        check(out.startswith("{"), out)
+        if "truncated" not in log:
+            check(isinstance(json.loads(out), dict), out)
+
+
+def forms_that_cannot_be_are_named(program):
+    model = make_model(program)
+    for arguments, status, message in [
+            (["--json-schema", '{"not": {}}'], 1, "has the keyword not, which is not supported"),
+            (["--json-schema", '{"type": "array", "minItems": 2, "maxItems": 1}'], 1, "minItems 2 is above maxItems 1) cannot be met"),
+            (["--json-schema", '{"type": '], 1, "json_schema"),
+            (["--json-schema", "/nowhere.json"], 1, "/nowhere.json"),
+            (["--grammar", "/nowhere.ebnf"], 1, "/nowhere.ebnf"),
+            (["--regex", "a(?=b)"], 1, "lookaround, which is not supported"),
+            (["--regex", "a", "--response-format", "json_object"], 2, "--response-format: stands beside --regex"),
+            (["--response-format", "yaml"], 2, "--response-format: unknown form yaml"),
+    ]:
+        err = program.run("chat", model, *arguments, text="hi\n", status=status)[1]
+        check(message in err, arguments, err)
+
+
 if __name__ == "__main__":
     main([answers_lines_and_repeats_itself_with_a_seed, a_turn_sees_the_turns_before_it, stop_strings_end_an_answer_and_are_not_shown,
           commands, a_conversation_is_saved_and_gone_on_with, the_system_message_can_be_given, stats_come_after_each_answer,
           wrong_commands_are_named, long_conversations_lose_their_older_half,
           limits_may_shrink_at_run_time_and_the_rest_is_compiled, libraries_are_compiled_into_the_cache,
-          damaged_weights_are_found_by_verify, wrong_arguments_are_named])
+          damaged_weights_are_found_by_verify, wrong_arguments_are_named, answers_have_the_form_that_was_asked_for,
+          forms_that_cannot_be_are_named])

@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/jit_library.h"
 #include "cli/line_editor.h"
+#include "cli/response_format.h"
 #include "cli/terminal.h"
 #include "compiler/compile_options.h"
 #include "engine/engine.h"
@@ -56,6 +57,7 @@ struct ChatOptions {
   int64_t threads = 0;
   bool verify = false;
   bool stats = false;
+  ResponseFormatOptions response_format;
   std::optional<int64_t> seed, top_k, max_tokens;
   std::optional<double> temperature, top_p, min_p, repetition_penalty, presence_penalty,
       frequency_penalty;
@@ -203,6 +205,7 @@ class Repl {
         throw UserError(kFlag, cat("is ", template_arguments_.kind_name()), "a JSON object");
       }
     }
+    response_format_ = response_format(options_.response_format);
     std::vector<std::string> given;
     const auto add = [&](const char* key, const auto& value) {
       if (value) given.push_back(cat(key, "=", *value));
@@ -341,6 +344,7 @@ class Repl {
                                 ? *settings_.seed
                                 : (uint64_t{std::random_device()()} << 32 | std::random_device()());
     request.max_tokens = settings_.max_tokens;
+    request.response_format = response_format_;
     request.stop_strings = std::move(stops.strings);
     request.stop_strings.insert(request.stop_strings.end(), settings_.stop.begin(),
                                 settings_.stop.end());
@@ -427,6 +431,7 @@ class Repl {
   LoadedModel model_;
   ChatSettings settings_;
   Json template_arguments_ = Json::object();
+  engine::ResponseFormat response_format_;
   engine::History history_;
   std::optional<engine::Usage> last_;
   bool failed_ = false;
@@ -474,6 +479,7 @@ int run_chat(Arguments arguments) {
                 "JSON object of arguments for the checkpoint's own chat template, such as "
                 "{\"enable_thinking\": false}");
   parser.flag("--stats", &options.stats, "the speed after each answer");
+  options.response_format.add_to(parser);
   parser.flag("--verify", &options.verify, "check the md5 of the weights first");
   if (!parser.parse(arguments)) return 0;
   if (options.threads < 0)

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers within bounds, as expressions over their digits: a number lies between two others if,
+// from its first digit that differs from a bound's on, it may have any digits.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+#include "engine/grammar/json_text.h"
+
+namespace mlc::engine::grammar {
+namespace {
+
+constexpr int64_t kLargest = 999'999'999'999'999'999;  // of 18 digits
+constexpr size_t kSignificantDigits = 16;
+
+Expr digit(int first, int last) {
+  Expr e;
+  e.kind = Expr::Kind::kBytes;
+  for (int d = first; d <= last; ++d) e.bytes.set(static_cast<size_t>('0' + d));
+  return e;
+}
+
+Expr any_digits(size_t min, size_t max) {
+  return repeat(digit(0, 9), static_cast<int64_t>(min), static_cast<int64_t>(max));
+}
+
+int digit_at(std::string_view text, size_t i) { return i < text.size() ? text[i] - '0' : 0; }
+
+// Digits from place i on, as many as the bounds have; which bounds the digits before agree with.
+Expr equal_length(std::string_view low, std::string_view high, size_t i, bool at_low,
+                  bool at_high) {
+  const size_t length = low.size();
+  if (i == length) return empty();
+  if (!at_low && !at_high) return any_digits(length - i, length - i);
+  const int first = at_low ? digit_at(low, i) : 0;
+  const int last = at_high ? digit_at(high, i) : 9;
+  std::vector<Expr> alternatives;
+  for (int d = first; d <= last; ++d) {
+    const bool low_still = at_low && d == first;
+    const bool high_still = at_high && d == last;
+    int end = d;
+    if (!low_still && !high_still) {
+      while (end < last && !(at_high && end + 1 == last)) ++end;
+    }
+    alternatives.push_back(
+        sequence({digit(d, end), equal_length(low, high, i + 1, low_still, high_still)}));
+    d = end;
+  }
+  return choice(std::move(alternatives));
+}
+
+// 0 <= low; nothing if high < low.
+Expr natural_between(int64_t low, int64_t high) {
+  std::vector<Expr> alternatives;
+  int64_t first = 0;  // of the numbers with so many digits
+  for (int64_t last = 9; first <= high && first <= kLargest; last = last * 10 + 9) {
+    const int64_t from = std::max(low, first);
+    const int64_t to = std::min(high, last);
+    if (from <= to) {
+      alternatives.push_back(equal_length(std::to_string(from), std::to_string(to), 0, true, true));
+    }
+    first = last + 1;
+  }
+  return choice(std::move(alternatives));
+}
+
+struct Decimal {
+  bool negative = false;
+  int64_t whole = 0;
+  std::string fraction{};
+  bool exclusive = false;
+
+  bool is_zero() const { return whole == 0 && fraction.empty(); }
+};
+
+Decimal decimal_of(const Bound& bound) {
+  std::string text;
+  if (bound.value.is_int()) {
+    text = std::to_string(bound.value.as_int());
+  } else {
+    char buffer[400];
+    const auto end = std::to_chars(buffer, buffer + sizeof buffer, bound.value.as_double(),
+                                   std::chars_format::fixed);
+    text.assign(buffer, end.ptr);
+  }
+  Decimal d;
+  d.exclusive = bound.exclusive;
+  d.negative = text.starts_with('-');
+  if (d.negative) text.erase(0, 1);
+  const size_t point = text.find('.');
+  d.whole = std::strtoll(text.substr(0, point).c_str(), nullptr, 10);
+  if (point != std::string::npos) d.fraction = text.substr(point + 1);
+  while (d.fraction.ends_with('0')) d.fraction.pop_back();
+  if (d.is_zero()) d.negative = false;
+  return d;
+}
+
+// What may stand behind the digits before the point: nothing, or a point and digits. `low` and
+// `high` are null where those before already decide.
+class Fraction {
+ public:
+  Fraction(const Decimal* low, const Decimal* high, size_t most)
+      : low_(low), high_(high), most_(most) {}
+
+  Expr run() const {
+    std::vector<Expr> alternatives;
+    if (may_end(0, low_ != nullptr, high_ != nullptr)) alternatives.push_back(empty());
+    alternatives.push_back(sequence({literal("."), more(0, low_ != nullptr, high_ != nullptr)}));
+    return choice(std::move(alternatives));
+  }
+
+ private:
+  // The zeros that are not written must keep the bounds.
+  bool may_end(size_t i, bool at_low, bool at_high) const {
+    const bool low_ok = !at_low || (i >= low_->fraction.size() && !low_->exclusive);
+    const bool high_ok = !at_high || i < high_->fraction.size() || !high_->exclusive;
+    return low_ok && high_ok;
+  }
+
+  Expr tail(size_t i, bool at_low, bool at_high) const {
+    if (!at_low && !at_high) return any_digits(0, most_ - i);
+    if (i == most_) return may_end(i, at_low, at_high) ? empty() : nothing();
+    Expr rest = more(i, at_low, at_high);
+    return may_end(i, at_low, at_high) ? optional(std::move(rest)) : rest;
+  }
+
+  // At least one digit.
+  Expr more(size_t i, bool at_low, bool at_high) const {
+    if (i >= most_) return nothing();
+    if (!at_low && !at_high) return any_digits(1, most_ - i);
+    const int first = at_low ? digit_at(low_->fraction, i) : 0;
+    const int last = at_high ? digit_at(high_->fraction, i) : 9;
+    std::vector<Expr> alternatives;
+    const auto add = [&](int from, int to, bool low_still, bool high_still) {
+      if (from > to) return;
+      alternatives.push_back(sequence({digit(from, to), tail(i + 1, low_still, high_still)}));
+    };
+    if (at_low && at_high && first == last) {
+      add(first, first, true, true);
+    } else {
+      if (at_low) add(first, first, true, false);
+      add(at_low ? first + 1 : first, at_high ? last - 1 : last, false, false);
+      if (at_high) add(last, last, false, true);
+    }
+    return choice(std::move(alternatives));
+  }
+
+  const Decimal* low_;
+  const Decimal* high_;
+  size_t most_;
+};
+
+// Numbers that are not negative.
+Expr positive_between(const Decimal& low, const std::optional<Decimal>& high) {
+  if (high && (high->whole < low.whole)) return nothing();
+  size_t most =
+      kSignificantDigits -
+      std::min(kSignificantDigits - 1, std::to_string(high ? high->whole : low.whole).size());
+  most = std::max({most, low.fraction.size(), high ? high->fraction.size() : size_t{0}});
+  if (high && high->whole == low.whole) {
+    const std::string number = std::to_string(low.whole);
+    return sequence({literal(number), Fraction(&low, &*high, most).run()});
+  }
+  std::vector<Expr> alternatives;
+  alternatives.push_back(
+      sequence({literal(std::to_string(low.whole)), Fraction(&low, nullptr, most).run()}));
+  alternatives.push_back(
+      sequence({natural_between(low.whole + 1, high ? high->whole - 1 : kLargest),
+                Fraction(nullptr, nullptr, most).run()}));
+  if (high) {
+    alternatives.push_back(
+        sequence({literal(std::to_string(high->whole)), Fraction(nullptr, &*high, most).run()}));
+  }
+  return choice(std::move(alternatives));
+}
+
+Decimal mirrored(Decimal d) {
+  d.negative = !d.negative;
+  return d;
+}
+
+// The least integer that a lower bound allows; `sign` -1 mirrors it for an upper bound.
+int64_t nearest_integer(const Bound& bound, int sign) {
+  if (bound.value.is_int()) return bound.value.as_int() + (bound.exclusive ? sign : 0);
+  const double value = bound.value.as_double();
+  const double whole = sign > 0 ? std::ceil(value) : std::floor(value);
+  return static_cast<int64_t>(whole) + (bound.exclusive && whole == value ? sign : 0);
+}
+
+}  // namespace
+
+bool is_too_large(const Json& bound) {
+  return bound.is_int() ? bound.as_int() > kLargest - 1 || bound.as_int() < -kLargest + 1
+                        : !(std::fabs(bound.as_double()) < static_cast<double>(kLargest));
+}
+
+Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>& high) {
+  const int64_t first = low ? nearest_integer(*low, 1) : -kLargest;
+  const int64_t last = high ? nearest_integer(*high, -1) : kLargest;
+  std::vector<Expr> alternatives;
+  if (last >= 0 && first <= last) {
+    alternatives.push_back(natural_between(std::max<int64_t>(0, first), last));
+  }
+  if (first < 0 && first <= last) {
+    alternatives.push_back(
+        sequence({literal("-"), natural_between(std::max<int64_t>(1, -last), -first)}));
+  }
+  return choice(std::move(alternatives));
+}
+
+Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high) {
+  if (!low && !high) {
+    const Expr whole = choice({digit(0, 0), sequence({digit(1, 9), any_digits(0, 17)})});
+    const Expr exponent = sequence({one_of({{'e', 'e'}, {'E', 'E'}}),
+                                    optional(one_of({{'+', '+'}, {'-', '-'}})), any_digits(1, 2)});
+    return sequence({optional(literal("-")), whole,
+                     optional(sequence({literal("."), any_digits(1, kSignificantDigits)})),
+                     optional(exponent)});
+  }
+  const std::optional<Decimal> from = low ? std::optional(decimal_of(*low)) : std::nullopt;
+  const std::optional<Decimal> to = high ? std::optional(decimal_of(*high)) : std::nullopt;
+  std::vector<Expr> alternatives;
+  if (!to || !to->negative) {
+    const Decimal zero;
+    alternatives.push_back(positive_between(from && !from->negative ? *from : zero, to));
+  }
+  if (!from || from->negative) {
+    Decimal above_zero;
+    above_zero.exclusive = true;
+    alternatives.push_back(sequence(
+        {literal("-"), positive_between(to && to->negative ? mirrored(*to) : above_zero,
+                                        from ? std::optional(mirrored(*from)) : std::nullopt)}));
+  }
+  return choice(std::move(alternatives));
+}
+
+}  // namespace mlc::engine::grammar
