@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Libraries that commands compile for themselves, kept in a cache: <home>/model_lib/<md5>.so, where
-// the md5 is of all that the library depends on. Home is MLC_LLM_HOME, else XDG_CACHE_HOME/mlc_llm,
-// else ~/.cache/mlc_llm. MLC_JIT_POLICY says whether a library may be taken from there and whether
-// it may be made.
+// Libraries that are compiled when a model is opened without one, kept in a cache:
+// <home>/model_lib/<md5>.so, where the md5 is of all that the library depends on. Home is
+// MLC_LLM_HOME, else XDG_CACHE_HOME/mlc_llm, else ~/.cache/mlc_llm. MLC_JIT_POLICY says whether a
+// library may be taken from there and whether it may be made.
 #pragma once
 
 #include <string>
 
-namespace mlc::cli {
+namespace mlc::jit {
 
 struct JitOptions {
   std::string model;  // folder with mlc-chat-config.json
@@ -20,4 +20,4 @@ struct JitOptions {
 // was compiled. Throws UserError.
 std::string jit_library(const JitOptions& options);
 
-}  // namespace mlc::cli
+}  // namespace mlc::jit

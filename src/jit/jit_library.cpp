@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/jit_library.h"
+#include "jit/jit_library.h"
 
 #include <algorithm>
 
-#include "cli/version.h"
 #include "compiler/compile.h"
 #include "formats/md5.h"
 #include "formats/model_library.h"
@@ -12,8 +11,9 @@
 #include "support/process.h"
 #include "support/strings.h"
 #include "support/throw.h"
+#include "support/version.h"
 
-namespace mlc::cli {
+namespace mlc::jit {
 namespace {
 
 enum class Policy { kOn, kOff, kRedo, kReadOnly };
@@ -118,4 +118,4 @@ std::string jit_library(const JitOptions& options) {
   return path;
 }
 
-}  // namespace mlc::cli
+}  // namespace mlc::jit
