@@ -71,6 +71,11 @@ Result<LoadedModel> load_model(ModelOptions options, formats::ChatConfig config,
   session.max_tokens = options.cache_tokens;
   session.context_tokens = limit(options.context_tokens, config.context_window_size);
   session.chunk_tokens = limit(options.chunk_tokens, config.prefill_chunk_size);
+  if (session.max_tokens == 0 && session.context_tokens > 0 &&
+      session.context_tokens < options.shared_cache_tokens) {
+    session.max_tokens = std::min(options.engine.max_sequences * session.context_tokens,
+                                  options.shared_cache_tokens);
+  }
   MLC_ASSIGN_OR_RETURN(std::unique_ptr<Session> opened, Session::open(session));
   MLC_ASSIGN_OR_RETURN(std::unique_ptr<tokenizers::Tokenizer> loaded, tokenizer());
   LoadedModel model;

@@ -19,7 +19,10 @@ struct ModelOptions {
   bool verify = false;         // check the md5 of the weights first
   int64_t context_tokens = 0;  // of one sequence; 0: the config's context_window_size
   int64_t chunk_tokens = 0;    // of a prefill step; 0: the config's prefill_chunk_size
-  int64_t cache_tokens = 0;    // of all sequences together; 0: one of context_tokens
+  // Of all sequences together; 0: enough for one of context_tokens, and for engine.max_sequences of
+  // them up to shared_cache_tokens.
+  int64_t cache_tokens = 0;
+  int64_t shared_cache_tokens = 0;
   EngineOptions engine{};
 };
 
