@@ -20,7 +20,9 @@ Callback = Callable[..., None]
 
 # Where the model goes on with a text there is no conversation: every prompt begins a new one.
 _COMPLETION_TEMPLATES = ("LM", "codellama_completion")
+# Where neither a config nor the file of older models says so; the values that those files have.
 _MEAN_GEN_LEN = 128
+_MAX_GEN_LEN = 512
 _SHIFT_FILL_FACTOR = 0.3
 
 
@@ -49,7 +51,7 @@ class ChatConfig:
     """What replaces the settings of mlc-chat-config.json. None: the file's.
 
     conv_template: the name of a built-in template. mean_gen_len: tokens that are kept free for an answer (128); max_gen_len: most
-    tokens of an answer (until the context is full); shift_fill_factor: the part of the context that is filled again when a
+    tokens of an answer (512; -1: until the context is full); shift_fill_factor: the part of the context that is filled again when a
     conversation has outgrown it (0.3). context_window_size … opt are compiled into a library, so that one is compiled for them;
     a library that is given allows a smaller context_window_size and prefill_chunk_size. local_id, model_category and model_name are
     labels for the caller's own use."""
@@ -151,7 +153,7 @@ class ChatModule:
                                            opt=None if model_lib_path is not None else config.opt)
         if model_lib_path is None:
             options.update(_given(config, "context_window_size", "prefill_chunk_size"))
-        self._config: dict[str, Any] = {"mean_gen_len": _MEAN_GEN_LEN, "shift_fill_factor": _SHIFT_FILL_FACTOR, "max_gen_len": None}
+        self._config: dict[str, Any] = {"mean_gen_len": _MEAN_GEN_LEN, "shift_fill_factor": _SHIFT_FILL_FACTOR, "max_gen_len": _MAX_GEN_LEN}
         try:
             file = json.loads((pathlib.Path(self.model_path) / CONFIG).read_text(encoding="utf-8"))
             self._config.update({key: file[key] for key in self._config if file.get(key) is not None})
@@ -189,8 +191,7 @@ class ChatModule:
         request: dict[str, Any] = _given(config, "temperature", "repetition_penalty", "top_p", "presence_penalty", "frequency_penalty", "stop",
                                          "top_k", "min_p", "seed")
         max_tokens = config.max_gen_len if config.max_gen_len is not None else self._config["max_gen_len"]
-        if max_tokens is not None:
-            request["max_tokens"] = max_tokens
+        request["max_tokens"] = max_tokens
         mean_gen_len = config.mean_gen_len if config.mean_gen_len is not None else self._config["mean_gen_len"]
         request["messages"] = self._fitting(messages, mean_gen_len)
         answers = []

@@ -129,7 +129,11 @@ Result<formats::ChatConfig> changed_config(const formats::ChatConfig& config, co
     }
   }
   all.set("conv_template", conversation);
-  return formats::ChatConfig::from_json(all, kWhere);
+  MLC_ASSIGN_OR_RETURN(formats::ChatConfig result, formats::ChatConfig::from_json(all, kWhere));
+  // As it was read, since its errors name the file.
+  if (member("conv_template") == nullptr && member("conv_config") == nullptr)
+    result.conv_template = config.conv_template;
+  return result;
 }
 
 }  // namespace mlc::capi
