@@ -54,6 +54,11 @@ def _stop(calls: "queue.SimpleQueue[Callable[[], None] | None]", thread: threadi
         thread.join()
 
 
+def _tagged(results: "queue.SimpleQueue[tuple[int, Output]]", index: int) -> Listener:
+    """A listener that puts outputs with `index` into a queue."""
+    return lambda output: results.put((index, output))
+
+
 class EngineThread:
     """A native engine with the thread that uses it. Any thread may call its methods."""
 
@@ -107,7 +112,7 @@ class EngineThread:
         results: queue.SimpleQueue[tuple[int, Output]] = queue.SimpleQueue()
         try:
             for index, request in enumerate(requests):
-                ids.append(self.add(request, lambda output, index=index: results.put((index, output))))
+                ids.append(self.add(request, _tagged(results, index)))
             remaining = len(ids)
             while remaining:
                 index, output = results.get()

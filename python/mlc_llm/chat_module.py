@@ -13,6 +13,7 @@ from mlc_llm._errors import MLCUserError
 from mlc_llm._model_path import CONFIG, find_library, find_model
 
 if TYPE_CHECKING:
+    import numpy
     import numpy.typing
 
 Message = dict[str, Any]  # {"role": "user", "content": "hi"}
@@ -287,13 +288,13 @@ class ChatModule:
         self._thread.call(lambda engine: engine.forget())
         return self._answer({**request, "max_tokens": generate_length}, None)
 
-    def logits(self, prompt: Union[str, list[int]], all_positions: bool = False) -> "numpy.typing.NDArray":
+    def logits(self, prompt: Union[str, list[int]], all_positions: bool = False) -> "numpy.typing.NDArray[numpy.float32]":
         """Logits after a text or token ids, float32 [1, vocab_size]; with all_positions after each, [tokens, vocab_size]. The array is
         the memory that the model's results were put into, not a copy of it. Needs numpy."""
         ids = self._thread.call(lambda engine: engine.encode(prompt, False)) if isinstance(prompt, str) else [int(id) for id in prompt]
         return self._thread.call(lambda engine: engine.logits(ids, all_positions))
 
-    def embed_text(self, input: str) -> "numpy.typing.NDArray":
+    def embed_text(self, input: str) -> "numpy.typing.NDArray[numpy.float32]":
         """Not implemented: raises MLCUserError."""
         raise MLCUserError("error: embed_text: is not implemented")
 

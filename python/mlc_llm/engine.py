@@ -7,7 +7,7 @@ import dataclasses
 import json
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, AsyncIterator, Generic, Iterator, Optional, Sequence, TypeVar, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Generic, Iterator, Literal, Optional, Sequence, TypeVar, Union, overload
 
 from mlc_llm._engine_thread import EngineThread, Output
 from mlc_llm._errors import MLCUserError, raise_error
@@ -16,6 +16,7 @@ from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletio
                               Completion, CompletionChoice, CompletionUsage)
 
 if TYPE_CHECKING:
+    import numpy
     import numpy.typing
 
 # Sequences and tokens of the KV cache for each mode (spec: rest_api.md section 6).
@@ -201,7 +202,8 @@ class _EngineBase:
 
     def info(self) -> dict[str, Any]:
         """Sizes and the chat config in force, as of mlc_engine_info() in mlc_llm.h."""
-        return json.loads(self._thread.call(lambda engine: engine.info()))
+        info: dict[str, Any] = json.loads(self._thread.call(lambda engine: engine.info()))
+        return info
 
     def encode(self, text: str, add_special: bool = False) -> list[int]:
         """Token ids of a text; add_special: with what the tokenizer puts around it (bos, eos …)."""
@@ -211,7 +213,7 @@ class _EngineBase:
         """The text of token ids. Ids that no token has are left out."""
         return self._thread.call(lambda engine: engine.decode(list(ids), skip_special))
 
-    def logits(self, prompt: Union[str, Sequence[int]], all_positions: bool = False) -> "numpy.typing.NDArray":
+    def logits(self, prompt: Union[str, Sequence[int]], all_positions: bool = False) -> "numpy.typing.NDArray[numpy.float32]":
         """Logits after the last token of a text or of token ids, float32 [1, vocab_size]; with all_positions after each, [tokens,
         vocab_size]. The array is the memory that the model's results were put into, not a copy of it. Needs numpy.
         Raises MLCUserError: no tokens, ids that the model lacks, more than the context."""
@@ -248,7 +250,7 @@ class MLCEngine(_EngineBase):
     def __init__(self, model: str, device: str = "auto", *, model_lib: Optional[str] = None, mode: str = "local",
                  engine_config: Optional[EngineConfig] = None, enable_tracing: bool = False) -> None:
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
-        self.chat = Chat(ChatCompletions(self))
+        self.chat: Chat[ChatCompletions] = Chat(ChatCompletions(self))
         self.completions = Completions(self)
 
     def _stream(self, request: _Request) -> Iterator[Any]:
@@ -284,7 +286,7 @@ class AsyncMLCEngine(_EngineBase):
     def __init__(self, model: str, device: str = "auto", *, model_lib: Optional[str] = None, mode: str = "local",
                  engine_config: Optional[EngineConfig] = None, enable_tracing: bool = False) -> None:
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
-        self.chat = Chat(AsyncChatCompletions(self))
+        self.chat: Chat[AsyncChatCompletions] = Chat(AsyncChatCompletions(self))
         self.completions = AsyncCompletions(self)
 
     async def _outputs(self, request: _Request) -> AsyncIterator[tuple[int, Output]]:
@@ -298,10 +300,16 @@ class AsyncMLCEngine(_EngineBase):
                 pass
 
         ids = self._running.setdefault(request.id, [])
+        over = False
+
+        def add(index: int, each: dict[str, Any]) -> None:
+            ids.append(self._thread.add(each, lambda output: tell(index, output)))
+            if over:  # the task was cancelled meanwhile
+                self._thread.cancel(ids[-1])
+
         try:
             for index, each in enumerate(request.requests):
-                # In a thread, since the engine may be in the middle of a step.
-                ids.append(await asyncio.shield(asyncio.to_thread(self._thread.add, each, lambda output, index=index: tell(index, output))))
+                await asyncio.to_thread(add, index, each)  # in a thread, since the engine may be in the middle of a step
             remaining = len(ids)
             while remaining:
                 index, output = await results.get()
@@ -310,6 +318,7 @@ class AsyncMLCEngine(_EngineBase):
                 remaining -= "finish_reason" in output
                 yield index, output
         finally:
+            over = True
             self._running.pop(request.id, None)
             for id in ids:
                 self._thread.cancel(id)
@@ -325,7 +334,7 @@ class AsyncMLCEngine(_EngineBase):
 
     async def _create(self, request: _Request, stream: bool) -> Any:
         if stream:
-            return self._stream(request)
+            return await _primed_async(self._stream(request))
         collector = _Collector(request)
         async for index, output in self._outputs(request):
             collector.chunk(index, output)
@@ -349,6 +358,25 @@ def _primed(stream: Iterator[Any]) -> Iterator[Any]:
     return rest()
 
 
+async def _primed_async(stream: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The same for an asynchronous stream."""
+    try:
+        first = await stream.__anext__()
+    except StopAsyncIteration:
+        first = None
+
+    async def rest() -> AsyncIterator[Any]:
+        try:
+            if first is not None:
+                yield first
+            async for piece in stream:
+                yield piece
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    return rest()
+
+
 Completions_ = TypeVar("Completions_")
 
 
@@ -364,6 +392,18 @@ class ChatCompletions:
 
     def __init__(self, engine: MLCEngine) -> None:
         self._engine = engine
+
+    @overload
+    def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: Literal[False] = False, request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> ChatCompletion: ...
+
+    @overload
+    def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: Literal[True], request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Iterator[ChatCompletionChunk]: ...
+
+    @overload
+    def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: bool, request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Union[ChatCompletion, Iterator[ChatCompletionChunk]]: ...
 
     def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: bool = False,
                request_id: Optional[str] = None, extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Any:
@@ -383,6 +423,21 @@ class Completions:
     def __init__(self, engine: MLCEngine) -> None:
         self._engine = engine
 
+    @overload
+    def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: Literal[False] = False, echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Completion: ...
+
+    @overload
+    def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: Literal[True], echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Iterator[Completion]: ...
+
+    @overload
+    def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: bool, echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Union[Completion, Iterator[Completion]]: ...
+
     def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: bool = False, echo: bool = False,
                suffix: Optional[str] = None, best_of: int = 1, request_id: Optional[str] = None,
                extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Any:
@@ -399,6 +454,18 @@ class AsyncChatCompletions:
     def __init__(self, engine: AsyncMLCEngine) -> None:
         self._engine = engine
 
+    @overload
+    async def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: Literal[False] = False, request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> ChatCompletion: ...
+
+    @overload
+    async def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: Literal[True], request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> AsyncIterator[ChatCompletionChunk]: ...
+
+    @overload
+    async def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: bool, request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Union[ChatCompletion, AsyncIterator[ChatCompletionChunk]]: ...
+
     async def create(self, *, messages: Sequence[dict[str, Any]], model: Optional[str] = None, stream: bool = False,
                      request_id: Optional[str] = None, extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Any:
         """As ChatCompletions.create, awaited; with stream it gives an asynchronous iterator."""
@@ -410,6 +477,21 @@ class AsyncCompletions:
 
     def __init__(self, engine: AsyncMLCEngine) -> None:
         self._engine = engine
+
+    @overload
+    async def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: Literal[False] = False, echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Completion: ...
+
+    @overload
+    async def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: Literal[True], echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> AsyncIterator[Completion]: ...
+
+    @overload
+    async def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: bool, echo: bool = False, suffix: Optional[str] = None, best_of: int = 1,
+               request_id: Optional[str] = None,
+               extra_body: Optional[dict[str, Any]] = None, **options: Any) -> Union[Completion, AsyncIterator[Completion]]: ...
 
     async def create(self, *, prompt: Union[str, Sequence[int]], model: Optional[str] = None, stream: bool = False, echo: bool = False,
                      suffix: Optional[str] = None, best_of: int = 1, request_id: Optional[str] = None,

@@ -13,7 +13,8 @@ class _Object:
 
     def model_dump(self) -> dict[str, Any]:
         """As dicts and lists."""
-        return dataclasses.asdict(self)  # type: ignore[call-overload]
+        values: dict[str, Any] = dataclasses.asdict(self)  # type: ignore[call-overload]
+        return values
 
     def model_dump_json(self) -> str:
         """As JSON."""
