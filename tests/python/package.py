@@ -129,7 +129,7 @@ sys.stdout.write(repr(answers))
 
 
 def requests_of_asyncio_share_steps(program):
-    folder = Folder(program)
+    folder = Folder(program, context=4096)
     out = folder.python("""
 import asyncio, sys
 from mlc_llm import AsyncMLCEngine
@@ -138,15 +138,16 @@ async def main():
     await asyncio.gather(*[engine.completions.create(prompt="a" * (i + 1), max_tokens=40, ignore_eos=True) for i in range(4)])
     print('{batch_size="4"}' in engine.metrics().prometheus_text())
     # A task that is cancelled takes its request along: the engine is idle, and answers the next one.
-    task = asyncio.create_task(engine.completions.create(prompt="a", max_tokens=400, ignore_eos=True))
+    task = asyncio.create_task(engine.completions.create(prompt="a", max_tokens=4000, ignore_eos=True))
     await asyncio.sleep(0.05)
     task.cancel()
     print((await asyncio.gather(task, return_exceptions=True))[0].__class__.__name__)
     print((await engine.completions.create(prompt="b", max_tokens=3, ignore_eos=True)).usage.completion_tokens)
+    print(engine.metrics().metrics["completion_tokens_sum"] < 4000)
     engine.terminate()
 asyncio.run(main())
 """, folder.model, folder.library)[0]
-    check(out == "True\nCancelledError\n3\n", out)
+    check(out == "True\nCancelledError\n3\nTrue\n", out)
 
 
 INTERRUPT = """
