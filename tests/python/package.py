@@ -14,7 +14,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from support.tiny_model import ROOT, Skipped, check, main, make_model, shared_path  # noqa: E402
 
-PYTHON = sys.argv.pop(2)
+PYTHON = os.path.abspath(sys.argv.pop(2))  # its links lead out of the environment
 NAME = "SmolLM2-135M-Instruct-q4f16_1"
 TRAINED = ROOT / "build/demo/SmolLM2-135M-Instruct-q4f16_1"
 # The two statements of the seed page, and what it shows behind them.
