@@ -120,9 +120,13 @@ Result<void> read_sampling(const Json& object, SamplingOptions& sampling) {
       sampling.logit_bias.emplace_back(static_cast<int32_t>(*id), value.as_double());
     }
   }
-  std::random_device random;
-  int64_t seed = static_cast<int64_t>(uint64_t{random()} << 32 | random());
-  MLC_RETURN_IF_ERROR(read_integer(object, "seed", seed));
+  int64_t seed = 0;
+  if (given(object, "seed") != nullptr) {
+    MLC_RETURN_IF_ERROR(read_integer(object, "seed", seed));
+  } else {
+    std::random_device random;
+    seed = static_cast<int64_t>(uint64_t{random()} << 32 | random());
+  }
   sampling.seed = static_cast<uint64_t>(seed);
   return {};
 }
