@@ -32,7 +32,8 @@ RIGHT = {
     "engine": {"runtime"},
     "serve": {"runtime", "engine"},
 }
-GLUE = {"cli", "capi"}
+# The folders that see both columns, and which of each other.
+GLUE = {"jit": set(), "capi": {"jit"}, "cli": {"jit"}}
 
 ALLOWED = dict(BASE)
 ALLOWED_IN_TESTS = {folder: set(BASE) for folder in BASE}
@@ -40,8 +41,8 @@ for column in (LEFT, RIGHT):
     for folder, below in column.items():
         ALLOWED[folder] = below | set(BASE)
         ALLOWED_IN_TESTS[folder] = set(column) | set(BASE)
-for folder in GLUE:
-    ALLOWED[folder] = ALLOWED_IN_TESTS[folder] = set(BASE) | set(LEFT) | set(RIGHT)
+for folder, below in GLUE.items():
+    ALLOWED[folder] = ALLOWED_IN_TESTS[folder] = below | set(BASE) | set(LEFT) | set(RIGHT)
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

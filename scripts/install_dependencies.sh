@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what scripts/dependencies.txt lists for some stages and the machine lacks; without arguments, for all stages.
 #
-#   install_dependencies.sh [STAGE...]     stages: build style text e2e asan fuzz tsan web demo bench
+#   install_dependencies.sh [STAGE...]     stages: build style integration text e2e python asan fuzz tsan web demo bench
 #
 # Debian packages by apt-get, as root or with sudo; the rest goes into build/ and needs no rights.
 set -euo pipefail

@@ -181,6 +181,22 @@ def e2e():
                      Job("cli-docs", [sys.executable, "scripts/update_cli_docs.py", program, "--check"], by_status), *jobs])
 
 
+def python():
+    """The package as users install it: a wheel, built from the objects of build/release and the extension, in an empty virtual
+    environment."""
+    shutil.rmtree(LOGS / "python", ignore_errors=True)
+    wheels, venv = LOGS / "python/wheels", LOGS / "python/venv"
+    steps = [[sys.executable, "-m", "pip", "wheel", ".", "--no-build-isolation", "--no-deps", "--disable-pip-version-check", "-w", wheels,
+              "-Cbuild-dir=build/release", "-Ccmake.define.MLC_WITH_TESTS=ON", "-Ccmake.define.MLC_WITH_BENCH=ON"],
+             [sys.executable, "-m", "venv", venv],
+             [venv / "bin/python", "-m", "pip", "install", "--no-index", "--no-deps", "--disable-pip-version-check", "-f", wheels, "mlc_llm"]]
+    for number, step in enumerate(steps):
+        built = run_jobs([Job(f"python-{number}", step, by_status)])
+        if built.failed:
+            return built
+    return run_jobs([Job("python", [sys.executable, "tests/python/package.py", venv / "bin/mlc_llm", venv / "bin/python"], by_lines)])
+
+
 def speed():
     """That no kernel has fallen far below the share of the machine's limits that it reaches, and that `bench` measures the limits
     well; one at a time, so that they do not disturb each other."""
@@ -217,7 +233,7 @@ def web():
 
 # Name: the presets to build, the tests.
 STAGES = {"style": ([], style), "unit": (["release"], unit), "integration": (["release"], integration), "text": (["release"], text),
-          "e2e": (["release"], e2e), "speed": (["release"], speed), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
+          "e2e": (["release"], e2e), "python": (["release"], python), "speed": (["release"], speed), "asan": (["asan"], asan), "fuzz": (["asan"], fuzz), "tsan": (["tsan"], tsan), "web": (["web"], web)}
 
 
 def main():

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/chat_settings.h"
 
+#include "engine/request_json.h"
 #include "support/strings.h"
 #include "support/throw.h"
 
@@ -25,14 +26,7 @@ int64_t integer(const std::string& key, const std::string& value) {
 
 ChatSettings ChatSettings::of(const formats::ChatConfig& config) {
   ChatSettings settings;
-  const auto take = [](const Json& value, double& field) {
-    if (value.is_number()) field = value.as_double();
-  };
-  take(config.temperature, settings.sampling.temperature);
-  take(config.top_p, settings.sampling.top_p);
-  take(config.repetition_penalty, settings.sampling.repetition_penalty);
-  take(config.presence_penalty, settings.sampling.presence_penalty);
-  take(config.frequency_penalty, settings.sampling.frequency_penalty);
+  settings.sampling = engine::default_sampling(config);
   return settings;
 }
 

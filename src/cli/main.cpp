@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "cli/command.h"
-#include "cli/version.h"
 #include "support/file.h"
 #include "support/printable.h"
 #include "support/strings.h"
 #include "support/throw.h"
+#include "support/version.h"
 
 namespace mlc::cli {
 namespace {

@@ -145,18 +145,6 @@ std::vector<target::Target> parse_host(const std::string& host) {
   return targets;
 }
 
-void check_device(const std::string& device) {
-  const std::string name = device.substr(0, device.find(':'));
-  if (name == "auto" || name == "cpu") return;
-  std::vector<std::string> known = {"auto"};
-  for (int i = 0; i <= static_cast<int>(target::DeviceKind::kWebGpu); ++i) {
-    known.emplace_back(target::device_name(static_cast<target::DeviceKind>(i)));
-    if (name == known.back()) {
-      throw UserError(user_error("--device", cat(device, " is not implemented yet"), "cpu",
-                                 "use --device cpu"));
-    }
-  }
-  throw UserError(unknown_name_error(ErrorKind::kUser, "--device", "device", device, known));
-}
+void check_device(const std::string& device) { or_throw(target::check_device(device)); }
 
 }  // namespace mlc::compiler

@@ -160,6 +160,16 @@ void Engine::drop_kept() {
   while (!kept_.empty()) drop_oldest_kept();
 }
 
+Result<void> Engine::feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
+                                const std::function<void(std::span<const float>)>& row) {
+  drop_kept();
+  const runtime::SequenceId sequence = session_->cache().add_sequence();
+  const Result<void> fed =
+      session_->feed(sequence, tokens, static_cast<int64_t>(tokens.size()), wanted, row);
+  session_->cache().remove(sequence);
+  return fed;
+}
+
 bool Engine::step() {
   admit();
   compose();

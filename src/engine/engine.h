@@ -48,6 +48,12 @@ class Engine {
   // Forgets what finished sequences left in the cache.
   void drop_kept();
 
+  // Feeds tokens to a sequence of its own, between the steps of the others, as Session::feed().
+  // Kept sequences give way; where those that run leave no room, that is an error.
+  Result<void> feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
+                          const std::function<void(std::span<const float>)>& row);
+
+  const EngineOptions& options() const { return options_; }
   const Metrics& metrics() const { return metrics_; }
   Session& session() { return *session_; }
   const tokenizers::Tokenizer& tokenizer() const { return *tokenizer_; }

@@ -65,6 +65,20 @@ std::string_view device_name(DeviceKind kind) {
   return "";
 }
 
+Result<void> check_device(const std::string& device) {
+  const std::string name = device.substr(0, device.find(':'));
+  if (name == "auto" || name == "cpu") return {};
+  std::vector<std::string> known = {"auto"};
+  for (int i = 0; i <= static_cast<int>(DeviceKind::kWebGpu); ++i) {
+    known.emplace_back(device_name(static_cast<DeviceKind>(i)));
+    if (name == known.back()) {
+      return user_error("--device", cat(device, " is not implemented yet"), "cpu",
+                        "use --device cpu");
+    }
+  }
+  return unknown_name_error(ErrorKind::kUser, "--device", "device", device, known);
+}
+
 std::vector<std::string> CpuFeatures::names() const {
   std::vector<std::string> result;
   for (const FeatureInfo& info : kFeatures) {

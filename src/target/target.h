@@ -19,6 +19,8 @@ enum class DeviceKind : uint8_t {
 };
 
 std::string_view device_name(DeviceKind kind);  // "cpu"
+// Refuses what --device names and this version has no code for: all but "auto", "cpu" and "cpu:N".
+Result<void> check_device(const std::string& device);
 
 // Instruction-set extensions that code may use; each is a bit of CpuFeatures. The names are LLVM's.
 enum class CpuFeature : uint8_t {

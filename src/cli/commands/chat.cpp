@@ -4,14 +4,12 @@
 
 #include <csignal>
 #include <cstdio>
-#include <future>
 #include <iostream>
 #include <random>
 
 #include "cli/arguments.h"
 #include "cli/chat_settings.h"
 #include "cli/command.h"
-#include "cli/jit_library.h"
 #include "cli/line_editor.h"
 #include "cli/response_format.h"
 #include "cli/terminal.h"
@@ -20,8 +18,7 @@
 #include "engine/history.h"
 #include "engine/prompt.h"
 #include "formats/chat_config.h"
-#include "support/cache.h"
-#include "support/file.h"
+#include "jit/open_model.h"
 #include "support/printable.h"
 #include "support/process.h"
 #include "support/strings.h"
@@ -47,15 +44,9 @@ class InterruptGuard {
 };
 
 struct ChatOptions {
-  std::string model;
-  std::optional<std::string> library;
-  std::string device = "auto";
-  std::string overrides;
-  std::optional<std::string> opt;
+  jit::OpenOptions open;
   std::optional<std::string> template_arguments;  // JSON
   std::optional<std::string> system;
-  int64_t threads = 0;
-  bool verify = false;
   bool stats = false;
   ResponseFormatOptions response_format;
   std::optional<int64_t> seed, top_k, max_tokens;
@@ -81,122 +72,10 @@ constexpr const char* kKeys =
     "Enter sends. A new line: Esc+Enter, or a backslash at the end of a line, or several lines\n"
     "between \"\"\" and \"\"\". Ctrl-C stops an answer, Ctrl-D leaves.\n";
 
-// The overrides of a library that is there already. Limits may shrink; what is compiled in must
-// agree.
-void apply_overrides(const std::string& text, const Json& metadata, const std::string& library,
-                     engine::SessionOptions& session) {
-  const auto compiled = [&](const char* key) {
-    const Json* value = metadata.find(key);
-    return value != nullptr && value->is_int() ? value->as_int() : -1;
-  };
-  for (const std::string& part : split(text, ';')) {
-    const std::string_view item = strip(part);
-    if (item.empty()) continue;
-    const size_t equals = item.find('=');
-    std::string key(strip(item.substr(0, equals)));
-    if (key == "sliding_window") key = "sliding_window_size";
-    const auto value = equals == std::string_view::npos
-                           ? std::nullopt
-                           : parse_int64(strip(item.substr(equals + 1)));
-    const bool limit = key == "context_window_size" || key == "prefill_chunk_size";
-    if (!value || metadata.find(key) == nullptr) {
-      throw UserError("--overrides", cat(key, " is compiled into ", library), "",
-                      "leave out --model-lib, and a library is compiled for it");
-    }
-    const int64_t known = compiled(key.c_str());
-    if (limit ? *value < 1 || (known > 0 && *value > known) : *value != known) {
-      throw UserError("--overrides", cat(key, " is ", *value),
-                      cat(limit ? "at most " : "", known, ", as ", library, " was compiled"),
-                      "leave out --model-lib, and a library is compiled for it");
-    }
-    if (key == "context_window_size") session.context_tokens = *value;
-    if (key == "prefill_chunk_size") session.chunk_tokens = *value;
-  }
-}
-
-std::optional<int64_t> override_of(const std::string& text, std::string_view wanted) {
-  std::optional<int64_t> found;
-  for (const std::string& part : split(text, ';')) {
-    const size_t equals = part.find('=');
-    if (equals != std::string::npos && strip(std::string_view(part).substr(0, equals)) == wanted) {
-      found = parse_int64(strip(std::string_view(part).substr(equals + 1)));
-    }
-  }
-  return found;
-}
-
-// A model that is loaded.
-struct LoadedModel {
-  formats::ChatConfig config;
-  std::unique_ptr<engine::Engine> engine;
-};
-
-// `opt` may also stand among the overrides.
-void take_opt(std::string& overrides, std::optional<std::string>& opt) {
-  std::vector<std::string> rest;
-  for (const std::string& part : split(overrides, ';')) {
-    if (strip(part).starts_with("opt=")) {
-      opt = std::string(strip(part).substr(4));
-    } else {
-      rest.push_back(part);
-    }
-  }
-  overrides = join(rest, ";");
-}
-
-LoadedModel load(ChatOptions options) {
-  if (options.model.starts_with("HF://") || options.model.starts_with("https://") ||
-      options.model.starts_with("http://")) {
-    throw UserError("MODEL", cat(options.model, " is no folder"),
-                    "a folder with mlc-chat-config.json and weights",
-                    "models are not downloaded by this version: download it and give the folder");
-  }
-  LoadedModel model;
-  take_opt(options.overrides, options.opt);
-  model.config = or_throw(formats::read_chat_config(options.model));
-  if (model.config.tensor_parallel_shards > 1) {
-    throw UserError(options.model,
-                    cat("tensor_parallel_shards is ", model.config.tensor_parallel_shards,
-                        ", which is not implemented"),
-                    "1");
-  }
-  // The vocabulary is read while the library is loaded or compiled.
-  auto tokenizer = std::async(std::launch::async, [&] {
-    return tokenizers::load_tokenizer(options.model, tokenizer_cache());
-  });
-  engine::SessionOptions session;
-  session.model_directory = options.model;
-  session.threads = options.threads;
-  session.verify = options.verify;
-  session.context_tokens = std::max<int64_t>(0, model.config.context_window_size);
-  session.chunk_tokens = std::max<int64_t>(0, model.config.prefill_chunk_size);
-  if (options.library) {
-    if (options.opt)
-      throw UserError(
-          "--opt", cat("does not go with --model-lib: ", *options.library, " is compiled already"));
-    session.library = *options.library;
-    if (!options.overrides.empty()) {
-      const auto library = or_throw(runtime::ModelLibrary::open(*options.library));
-      apply_overrides(options.overrides, library.metadata(), *options.library, session);
-    }
-  } else {
-    session.library =
-        jit_library({options.model, options.device, options.overrides, options.opt.value_or("O2")});
-    if (const auto context = override_of(options.overrides, "context_window_size"))
-      session.context_tokens = *context;
-    if (const auto chunk = override_of(options.overrides, "prefill_chunk_size"))
-      session.chunk_tokens = *chunk;
-  }
-  auto opened = or_throw(engine::Session::open(session));
-  model.engine = std::make_unique<engine::Engine>(std::move(opened), or_throw(tokenizer.get()),
-                                                  engine::EngineOptions{});
-  return model;
-}
-
 class Repl {
  public:
   Repl(ChatOptions options, bool terminal)
-      : options_(std::move(options)), terminal_(terminal), model_(load(options_)) {
+      : options_(std::move(options)), terminal_(terminal), model_(jit::open_model(options_.open)) {
     settings_ = ChatSettings::of(model_.config);
     if (options_.template_arguments) {
       constexpr const char* kFlag = "--chat-template-kwargs";
@@ -285,10 +164,10 @@ class Repl {
     } else if (name == "/reload") {
       ChatOptions options = options_;
       if (!argument.empty()) {
-        options.model = argument;
-        options.library.reset();
+        options.open.model.model = argument;
+        options.open.library.reset();
       }
-      model_ = load(options);
+      model_ = jit::open_model(options.open);
       options_ = std::move(options);
       history_.clear();
       last_.reset();
@@ -428,7 +307,7 @@ class Repl {
 
   ChatOptions options_;
   bool terminal_;
-  LoadedModel model_;
+  engine::LoadedModel model_;
   ChatSettings settings_;
   Json template_arguments_ = Json::object();
   engine::ResponseFormat response_format_;
@@ -448,19 +327,19 @@ int run_chat(Arguments arguments) {
                         {"mlc_llm chat dist/llama",
                          "mlc_llm chat dist/llama --model-lib dist/llama.so --temperature 0",
                          "echo 'What is a prime number?' | mlc_llm chat dist/llama --seed 1"});
-  parser.positional("MODEL", &options.model,
+  parser.positional("MODEL", &options.open.model.model,
                     "folder with mlc-chat-config.json, weights and tokenizer");
-  parser.option("--model-lib", &options.library,
+  parser.option("--model-lib", &options.open.library,
                 "library that compile made; without it one is compiled into the cache");
-  parser.option("--device", &options.device, "where to compute: cpu");
-  parser.option("--overrides", &options.overrides,
+  parser.option("--device", &options.open.device, "where to compute: cpu");
+  parser.option("--overrides", &options.open.model.overrides,
                 "key=value;… of context_window_size, prefill_chunk_size, sliding_window_size, "
                 "attention_sink_size, tensor_parallel_shards, "
                 "pipeline_parallel_stages, kv_cache_dtype, opt");
-  parser.option("--opt", &options.opt,
+  parser.option("--opt", &options.open.opt,
                 "of the library that is compiled: O0, O1, O2, O3, or knobs as of compile");
   parser.option("--system", &options.system, "system message, in place of the template's");
-  parser.option("--threads", &options.threads, "threads; 0: one for each physical core");
+  parser.option("--threads", &options.open.model.threads, "threads; 0: one for each physical core");
   parser.option("--seed", &options.seed, "makes every answer reproducible");
   parser.option("--temperature", &options.temperature, "0: the most probable token always");
   parser.option("--top-p", &options.top_p,
@@ -480,11 +359,12 @@ int run_chat(Arguments arguments) {
                 "{\"enable_thinking\": false}");
   parser.flag("--stats", &options.stats, "the speed after each answer");
   options.response_format.add_to(parser);
-  parser.flag("--verify", &options.verify, "check the md5 of the weights first");
+  parser.flag("--verify", &options.open.model.verify, "check the md5 of the weights first");
   if (!parser.parse(arguments)) return 0;
-  if (options.threads < 0)
-    throw UserError(usage_error("--threads", cat("is ", options.threads), "at least 0"));
-  compiler::check_device(options.device);
+  options.open.while_compiling = [] { return std::make_shared<Spinner>("compiling"); };
+  if (options.open.model.threads < 0)
+    throw UserError(usage_error("--threads", cat("is ", options.open.model.threads), "at least 0"));
+  compiler::check_device(options.open.device);
   const bool terminal = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
   return Repl(std::move(options), terminal).run();
 }

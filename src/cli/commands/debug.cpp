@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/commands/debug_library.h"
 #include "cli/commands/debug_model.h"
 #include "cli/commands/debug_perplexity.h"
 #include "cli/commands/debug_prompt.h"
@@ -26,6 +27,7 @@ struct DebugCommand {
 constexpr DebugCommand kDebugCommands[] = {
     {"logits", "token ids to logits", run_debug_logits},
     {"greedy", "token ids to the ids that follow", run_debug_greedy},
+    {"library", "a model to the library that is compiled for it", run_debug_library},
     {"perplexity", "how well a library predicts a text", run_debug_perplexity},
     {"tokenize", "texts to token ids", run_debug_tokenize},
     {"detokenize", "token ids to texts", run_debug_detokenize},

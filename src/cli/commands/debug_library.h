@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+// `mlc_llm debug library`.
 #pragma once
+
+#include "cli/command.h"
 
 namespace mlc::cli {
 
-const char* version();  // "0.1.0"
+int run_debug_library(Arguments arguments);
 
 }  // namespace mlc::cli

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/version.h"
+#include "support/version.h"
 
-namespace mlc::cli {
+namespace mlc {
 
 const char* version() { return MLC_VERSION; }
 
-}  // namespace mlc::cli
+}  // namespace mlc

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/jit_library.h"
+#include "jit/jit_library.h"
 
 #include <algorithm>
 
-#include "cli/terminal.h"
-#include "cli/version.h"
 #include "compiler/compile.h"
 #include "formats/md5.h"
 #include "formats/model_library.h"
@@ -14,8 +12,9 @@
 #include "support/process.h"
 #include "support/strings.h"
 #include "support/throw.h"
+#include "support/version.h"
 
-namespace mlc::cli {
+namespace mlc::jit {
 namespace {
 
 enum class Policy { kOn, kOff, kRedo, kReadOnly };
@@ -113,11 +112,12 @@ std::string jit_library(const JitOptions& options) {
   compile.overrides = options.overrides;
   compile.output = path;
   const double begin = now_seconds();
-  Spinner spinner("compiling");
-  compiler::compile(compile);
-  spinner.stop();
+  {
+    const auto sign = options.while_compiling ? options.while_compiling() : nullptr;
+    compiler::compile(compile);
+  }
   log_info(cat("library: compiled in ", fixed(now_seconds() - begin, 2), " s"));
   return path;
 }
 
-}  // namespace mlc::cli
+}  // namespace mlc::jit

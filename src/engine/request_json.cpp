@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/request_json.h"
+
+#include <algorithm>
+#include <random>
+
+#include "engine/prompt.h"
+#include "support/strings.h"
+
+namespace mlc::engine {
+namespace {
+
+const std::vector<std::string> kKeys = {"messages",
+                                        "prompt",
+                                        "max_tokens",
+                                        "max_completion_tokens",
+                                        "temperature",
+                                        "top_p",
+                                        "top_k",
+                                        "min_p",
+                                        "repetition_penalty",
+                                        "presence_penalty",
+                                        "frequency_penalty",
+                                        "logit_bias",
+                                        "seed",
+                                        "stop",
+                                        "stop_token_ids",
+                                        "ignore_eos",
+                                        "tools",
+                                        "tool_choice",
+                                        "chat_template_kwargs",
+                                        "n",
+                                        "logprobs",
+                                        "top_logprobs",
+                                        "response_format"};
+
+// The member, or nothing where it is absent or null.
+const Json* given(const Json& object, std::string_view key) {
+  const Json* value = object.find(key);
+  return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+Error wrong_kind(std::string where, const Json& found, std::string expected) {
+  return user_error(std::move(where), cat("is ", found.kind_name()), std::move(expected));
+}
+
+Result<void> read_number(const Json& object, std::string_view key, double& out) {
+  const Json* value = given(object, key);
+  if (value == nullptr) return {};
+  if (!value->is_number()) return wrong_kind(std::string(key), *value, "a number");
+  out = value->as_double();
+  return {};
+}
+
+Result<void> read_integer(const Json& object, std::string_view key, int64_t& out) {
+  const Json* value = given(object, key);
+  if (value == nullptr) return {};
+  if (!value->is_int()) return wrong_kind(std::string(key), *value, "an integer");
+  out = value->as_int();
+  return {};
+}
+
+Result<void> read_bool(const Json& object, std::string_view key, bool& out) {
+  const Json* value = given(object, key);
+  if (value == nullptr) return {};
+  if (!value->is_bool()) return wrong_kind(std::string(key), *value, "true or false");
+  out = value->as_bool();
+  return {};
+}
+
+Result<std::vector<int32_t>> token_ids(const Json& list, std::string_view key) {
+  std::vector<int32_t> ids;
+  for (const Json& item : list.as_array()) {
+    if (!item.is_int() || item.as_int() < 0 || item.as_int() > INT32_MAX) {
+      return user_error(std::string(key), "holds something that is no token id",
+                        "a list of token ids");
+    }
+    ids.push_back(static_cast<int32_t>(item.as_int()));
+  }
+  return ids;
+}
+
+// Members that stand for what is not there yet pass only where they ask for nothing.
+Result<void> refuse_what_is_missing(const Json& object) {
+  const auto refuse = [](std::string_view key, const Json& value, std::string_view only) {
+    return user_error(std::string(key), cat("is ", value.dump(), ", which is not implemented"),
+                      std::string(only));
+  };
+  const Json* n = given(object, "n");
+  if (n != nullptr && *n != Json(1)) return refuse("n", *n, "1: add the request several times");
+  const Json* logprobs = given(object, "logprobs");
+  if (logprobs != nullptr && *logprobs != Json(false))
+    return refuse("logprobs", *logprobs, "false");
+  const Json* top = given(object, "top_logprobs");
+  if (top != nullptr && *top != Json(0)) return refuse("top_logprobs", *top, "0");
+  const Json* format = given(object, "response_format");
+  if (format != nullptr) {
+    const Json* type = format->find("type");
+    if (type == nullptr || *type != Json("text") || format->as_object().size() > 1)
+      return refuse("response_format", *format, "{\"type\": \"text\"}");
+  }
+  return {};
+}
+
+Result<void> read_sampling(const Json& object, SamplingOptions& sampling) {
+  MLC_RETURN_IF_ERROR(read_number(object, "temperature", sampling.temperature));
+  MLC_RETURN_IF_ERROR(read_number(object, "top_p", sampling.top_p));
+  MLC_RETURN_IF_ERROR(read_integer(object, "top_k", sampling.top_k));
+  MLC_RETURN_IF_ERROR(read_number(object, "min_p", sampling.min_p));
+  MLC_RETURN_IF_ERROR(read_number(object, "repetition_penalty", sampling.repetition_penalty));
+  MLC_RETURN_IF_ERROR(read_number(object, "presence_penalty", sampling.presence_penalty));
+  MLC_RETURN_IF_ERROR(read_number(object, "frequency_penalty", sampling.frequency_penalty));
+  if (const Json* bias = given(object, "logit_bias")) {
+    constexpr const char* kExpected = "an object of token ids and numbers";
+    if (!bias->is_object()) return wrong_kind("logit_bias", *bias, kExpected);
+    for (const auto& [key, value] : bias->as_object()) {
+      const auto id = parse_int64(key);
+      if (!id || *id < 0 || *id > INT32_MAX || !value.is_number())
+        return user_error("logit_bias", cat("has the member ", key), kExpected);
+      sampling.logit_bias.emplace_back(static_cast<int32_t>(*id), value.as_double());
+    }
+  }
+  int64_t seed = 0;
+  if (given(object, "seed") != nullptr) {
+    MLC_RETURN_IF_ERROR(read_integer(object, "seed", seed));
+  } else {
+    std::random_device random;
+    seed = static_cast<int64_t>(uint64_t{random()} << 32 | random());
+  }
+  sampling.seed = static_cast<uint64_t>(seed);
+  return {};
+}
+
+Result<void> read_stops(const Json& object, const formats::Conversation& conversation,
+                        Request& request) {
+  bool ignore_eos = false;
+  MLC_RETURN_IF_ERROR(read_bool(object, "ignore_eos", ignore_eos));
+  if (!ignore_eos) {
+    StopLists stops = stop_lists(conversation);
+    request.stop_strings = std::move(stops.strings);
+    request.stop_token_ids = std::move(stops.token_ids);
+  }
+  if (const Json* stop = given(object, "stop")) {
+    const Json::Array texts = stop->is_array() ? stop->as_array() : Json::Array{*stop};
+    for (const Json& text : texts) {
+      if (!text.is_string()) return wrong_kind("stop", text, "a text or a list of texts");
+      request.stop_strings.push_back(text.as_string());
+    }
+  }
+  if (const Json* ids = given(object, "stop_token_ids")) {
+    if (!ids->is_array()) return wrong_kind("stop_token_ids", *ids, "a list of token ids");
+    MLC_ASSIGN_OR_RETURN(const std::vector<int32_t> more, token_ids(*ids, "stop_token_ids"));
+    request.stop_token_ids.insert(request.stop_token_ids.end(), more.begin(), more.end());
+  }
+  return {};
+}
+
+// A message of the list, but for a system message.
+Result<formats::Message> message_from_object(const Json& object, const std::string& where) {
+  for (const auto& [key, value] : object.as_object()) {
+    if (key == "role" || key == "content" || value.is_null()) continue;
+    if (value.is_array() && value.as_array().empty()) continue;  // "tool_calls": []
+    return user_error(where, cat("has the member ", key, ", which is not implemented"),
+                      "role and content");
+  }
+  formats::Message message;
+  MLC_ASSIGN_OR_RETURN(message.role, json_string(object, "role", where));
+  const Json* content = given(object, "content");
+  if (content == nullptr) return user_error(where, "has no content", "a text");
+  MLC_ASSIGN_OR_RETURN(message.content, formats::content_from_json(*content, where + ": content"));
+  if (message.role != "user" && !std::holds_alternative<std::string>(message.content)) {
+    return user_error(where + ": content", cat("of the role ", message.role, " is a list"),
+                      "a text: only messages of the user may have parts");
+  }
+  return message;
+}
+
+Result<formats::PromptInput> read_messages(const Json& messages) {
+  if (!messages.is_array()) return wrong_kind("messages", messages, "a list of messages");
+  if (messages.as_array().empty())
+    return user_error("messages", "is an empty list", "at least one message");
+  formats::PromptInput input;
+  for (size_t i = 0; i < messages.as_array().size(); ++i) {
+    const Json& item = messages.as_array()[i];
+    const std::string where = cat("messages[", i, "]");
+    if (!item.is_object()) return wrong_kind(where, item, "an object with role and content");
+    MLC_ASSIGN_OR_RETURN(formats::Message message, message_from_object(item, where));
+    if (message.role != "system") {
+      input.messages.push_back(std::move(message));
+      continue;
+    }
+    if (i > 0) {
+      return user_error(where, "is of the role system", "a system message at the beginning only");
+    }
+    input.system_message = *std::get_if<std::string>(&message.content);
+  }
+  return input;
+}
+
+// What goes to the checkpoint's own chat template beside the messages.
+Result<Json> template_arguments(const Json& object, const formats::Conversation& conversation) {
+  Json arguments = Json::object();
+  if (const Json* kwargs = given(object, "chat_template_kwargs")) {
+    if (!kwargs->is_object()) return wrong_kind("chat_template_kwargs", *kwargs, "an object");
+    arguments = *kwargs;
+  }
+  const Json* choice = given(object, "tool_choice");
+  if (choice != nullptr && *choice != Json("none") && *choice != Json("auto")) {
+    return user_error("tool_choice", cat("is ", choice->dump(), ", which is not implemented"),
+                      "\"none\" or \"auto\"");
+  }
+  const Json* tools = given(object, "tools");
+  if (tools == nullptr || (choice != nullptr && *choice == Json("none"))) return arguments;
+  if (!tools->is_array()) return wrong_kind("tools", *tools, "a list of tools");
+  if (!conversation.chat_template) {
+    return user_error("tools", "do not go with a conversation template",
+                      "a config with the checkpoint's own chat template",
+                      "make it with gen_config without --conv-template");
+  }
+  arguments.set("tools", *tools);
+  return arguments;
+}
+
+Result<std::vector<int32_t>> read_prompt(const Json& object,
+                                         const formats::Conversation& conversation,
+                                         const tokenizers::Tokenizer& tokenizer) {
+  const Json* messages = given(object, "messages");
+  const Json* prompt = given(object, "prompt");
+  if ((messages == nullptr) == (prompt == nullptr)) {
+    return user_error(
+        "request",
+        messages == nullptr ? "has neither messages nor a prompt" : "has messages and a prompt",
+        "one of them");
+  }
+  if (messages != nullptr) {
+    MLC_ASSIGN_OR_RETURN(formats::PromptInput input, read_messages(*messages));
+    MLC_ASSIGN_OR_RETURN(input.template_arguments, template_arguments(object, conversation));
+    return prompt_ids(conversation, tokenizer, input);
+  }
+  for (const char* key : {"tools", "tool_choice", "chat_template_kwargs"}) {
+    if (given(object, key) != nullptr)
+      return user_error(key, "does not go with a prompt", "messages");
+  }
+  if (prompt->is_string()) return tokenizer.encode(prompt->as_string());
+  if (!prompt->is_array()) return wrong_kind("prompt", *prompt, "a text or a list of token ids");
+  return token_ids(*prompt, "prompt");
+}
+
+}  // namespace
+
+SamplingOptions default_sampling(const formats::ChatConfig& config) {
+  SamplingOptions sampling;
+  const auto take = [](const Json& value, double& field) {
+    if (value.is_number()) field = value.as_double();
+  };
+  take(config.temperature, sampling.temperature);
+  take(config.top_p, sampling.top_p);
+  take(config.repetition_penalty, sampling.repetition_penalty);
+  take(config.presence_penalty, sampling.presence_penalty);
+  take(config.frequency_penalty, sampling.frequency_penalty);
+  return sampling;
+}
+
+Result<Request> request_from_json(const Json& object, const formats::ChatConfig& config,
+                                  const tokenizers::Tokenizer& tokenizer) {
+  if (!object.is_object()) return wrong_kind("request", object, "an object");
+  for (const auto& [key, value] : object.as_object()) {
+    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+      return unknown_name_error(ErrorKind::kUser, "request", "member", key, kKeys);
+  }
+  MLC_RETURN_IF_ERROR(refuse_what_is_missing(object));
+  Request request;
+  request.sampling = default_sampling(config);
+  MLC_RETURN_IF_ERROR(read_sampling(object, request.sampling));
+  MLC_RETURN_IF_ERROR(read_integer(object, "max_completion_tokens", request.max_tokens));
+  MLC_RETURN_IF_ERROR(read_integer(object, "max_tokens", request.max_tokens));
+  MLC_RETURN_IF_ERROR(read_stops(object, config.conv_template, request));
+  MLC_ASSIGN_OR_RETURN(request.prompt, read_prompt(object, config.conv_template, tokenizer));
+  return request;
+}
+
+}  // namespace mlc::engine

@@ -1,0 +1,330 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package as it is installed: package.py PROGRAM PYTHON [CASE...], where PYTHON is that of a virtual environment with the
+wheel and nothing else. Cases run scripts in it; those that need numpy run in this Python, with the package on its path."""
+import ast
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from support.tiny_model import ROOT, Skipped, check, main, make_model, shared_path  # noqa: E402
+
+PYTHON = os.path.abspath(sys.argv.pop(2))  # its links lead out of the environment
+NAME = "SmolLM2-135M-Instruct-q4f16_1"
+TRAINED = ROOT / "build/demo/SmolLM2-135M-Instruct-q4f16_1"
+# The two statements of the seed page, and what it shows behind them.
+SEED_PAGE = '''python
+>>> from mlc_llm import ChatModule
+>>> cm = ChatModule(model="./dist/RedPajama-INCITE-Chat-3B-v1-q4f16_1-MLC", \\
+    model_lib_path="./dist/libs/RedPajama-INCITE-Chat-3B-v1-q4f16_1-cuda.so")
+>>> cm.generate("hi")
+'''
+
+
+class Folder:
+    """A folder with dist/NAME-MLC and dist/libs/NAME-DEVICE.so, and Python in it."""
+
+    def __init__(self, program, name=NAME, device="cpu", template="chatml", trained=None, context=512):
+        self.program, self.path = program, program.folder / "work"
+        (self.path / "dist/libs").mkdir(parents=True)
+        self.model, self.library = self.path / f"dist/{name}-MLC", self.path / f"dist/libs/{name}-{device}.so"
+        if trained is not None:
+            self.model.symlink_to(trained)
+        else:
+            self.model.symlink_to(make_model(program, template=template, context=context))
+        program.run("compile", self.model, "-o", self.library)
+
+    def python(self, script, *arguments, numpy=False, status=0):
+        """Runs a script; gives (standard output, standard error)."""
+        environment = dict(self.program.environment)
+        environment.pop("PYTHONPATH", None)
+        python = PYTHON
+        if numpy:
+            environment["PYTHONPATH"] = str(next(pathlib.Path(PYTHON).parents[1].glob("lib/python*/site-packages")))
+            python = sys.executable
+        result = subprocess.run([python, "-c", script, *map(str, arguments)], cwd=self.path, env=environment, capture_output=True, text=True,
+                                timeout=300, check=False)
+        check(result.returncode == status, script, f"exit status {result.returncode}", result.stdout, result.stderr)
+        return result.stdout, result.stderr
+
+
+def check_seed_page(folder):
+    lines = [re.sub(r"^>>> ", "", line) for line in SEED_PAGE.splitlines()[1:]]
+    script = "\n".join([*lines[:-1], f"answer = {lines[-1]}", "print(repr(answer))", "print(cm.stats())"])
+    out = folder.python(script)[0]
+    check(re.search(r"^prefill: [0-9.]+ tok/s, decode: [0-9.]+ tok/s$", out, re.M), out)
+    return out
+
+
+def lines_of_the_seed_page(program):
+    check(SEED_PAGE in shared_path("spec/compile_model_libraries.txt").read_text(), "the page has other lines")
+    check_seed_page(Folder(program, "RedPajama-INCITE-Chat-3B-v1-q4f16_1", "cuda"))
+
+
+def lines_of_the_seed_page_on_a_trained_model(program):
+    if not TRAINED.is_dir():
+        raise Skipped("there is no model of ./demo")
+    out = check_seed_page(Folder(program, "RedPajama-INCITE-Chat-3B-v1-q4f16_1", "cuda", trained=TRAINED))
+    check(len(out.splitlines()[0]) > 4, "an empty answer", out)
+
+
+def documentation(folder):
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/python.md").read_text(), re.M | re.S)
+    check(len(blocks) >= 6, "examples are missing")
+    return folder.python("\n".join(blocks), numpy=True)[0]
+
+
+def examples_of_the_documentation(program):
+    out = documentation(Folder(program))
+    check("error: dist/no-such-model: does not exist\n" in out, out)
+
+
+def examples_of_the_documentation_on_a_trained_model(program):
+    if not TRAINED.is_dir():
+        raise Skipped("there is no model of ./demo")
+    out = documentation(Folder(program, trained=TRAINED))
+    check("A prime number is" in out, out)  # greedy
+
+
+def the_program_is_in_the_package(program):
+    folder = Folder(program)
+    script = pathlib.Path(PYTHON).parent / "mlc_llm"
+    for command in ([str(script)], [PYTHON, "-m", "mlc_llm"]):
+        result = subprocess.run([*command, "--version"], cwd=folder.path, capture_output=True, text=True, check=True)
+        check(result.stdout == program.run("--version")[0], result.stdout)
+        result = subprocess.run([*command, "chat", "/nowhere"], cwd=folder.path, capture_output=True, text=True, check=False)
+        check(result.returncode == 1 and result.stderr.startswith("error: /nowhere: does not exist"), result)
+    packages = subprocess.run([PYTHON, "-m", "pip", "list", "--format=freeze", "--disable-pip-version-check"], capture_output=True, text=True, check=True).stdout
+    names = {line.split("==")[0] for line in packages.splitlines()}
+    check(names <= {"pip", "setuptools", "mlc_llm", "mlc-llm"}, "the environment is not empty", names)
+
+
+def answers_are_those_of_the_program(program):
+    folder = Folder(program, template="LM")
+    expected = program.run("chat", folder.model, "--model-lib", folder.library, "--temperature", 0, "--max-tokens", 20, text="hello\n")[0]
+    out = folder.python("""
+import sys
+from mlc_llm import AsyncMLCEngine, ChatModule, GenerationConfig, MLCEngine
+import asyncio
+config = GenerationConfig(temperature=0, max_gen_len=20)
+answers = [ChatModule(sys.argv[1], model_lib_path=sys.argv[2]).generate("hello", config), ChatModule(sys.argv[1]).generate("hello", config)]
+options = dict(messages=[{"role": "user", "content": "hello"}], temperature=0, max_tokens=20)
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+answers.append(engine.chat.completions.create(**options).choices[0].message.content)
+answers.append("".join(c.choices[0].delta.content for c in engine.chat.completions.create(**options, stream=True)))
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    for response in await asyncio.gather(*[engine.chat.completions.create(**options) for _ in range(3)]):
+        answers.append(response.choices[0].message.content)
+    engine.terminate()
+asyncio.run(main())
+sys.stdout.write(repr(answers))
+""", folder.model, folder.library)[0]
+    check(ast.literal_eval(out) == 7 * [expected[:-1]], out, expected)
+
+
+def requests_of_asyncio_share_steps(program):
+    folder = Folder(program, context=4096)
+    out = folder.python("""
+import asyncio, sys
+from mlc_llm import AsyncMLCEngine
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    await asyncio.gather(*[engine.completions.create(prompt="a" * (i + 1), max_tokens=40, ignore_eos=True) for i in range(4)])
+    print('{batch_size="4"}' in engine.metrics().prometheus_text())
+    # A task that is cancelled takes its request along: the engine is idle, and answers the next one.
+    task = asyncio.create_task(engine.completions.create(prompt="a", max_tokens=4000, ignore_eos=True))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    print((await asyncio.gather(task, return_exceptions=True))[0].__class__.__name__)
+    print((await engine.completions.create(prompt="b", max_tokens=3, ignore_eos=True)).usage.completion_tokens)
+    print(engine.metrics().metrics["completion_tokens_sum"] < 4000)
+    engine.terminate()
+asyncio.run(main())
+""", folder.model, folder.library)[0]
+    check(out == "True\nCancelledError\n3\nTrue\n", out)
+
+
+INTERRUPT = """
+import os, signal, sys, threading, time
+from mlc_llm import ChatModule, GenerationConfig, MLCEngine
+from mlc_llm.callback import DeltaCallback
+class Interrupt(DeltaCallback):
+    sent = False
+    def delta_callback(self, text):
+        if not self.sent:
+            self.sent = True
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    def stopped_callback(self):
+        print("not interrupted")
+"""
+
+
+def ctrl_c_ends_an_answer_and_not_the_engine(program):
+    folder = Folder(program, context=4096)
+    out = folder.python(INTERRUPT + """
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    engine.completions.create(prompt="a", max_tokens=4000, ignore_eos=True)
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted")
+print(engine.completions.create(prompt="a", max_tokens=4, ignore_eos=True).usage.completion_tokens)
+print(engine.metrics().metrics["completion_tokens_sum"] < 4000)
+cm = ChatModule(sys.argv[1], model_lib_path=sys.argv[2])
+config = GenerationConfig(temperature=0, max_gen_len=5)
+before = cm.generate("hi", config, stateless=True)
+try:
+    cm.generate("hi", GenerationConfig(temperature=0, max_gen_len=3900), progress_callback=Interrupt())
+except KeyboardInterrupt:
+    print("interrupted")
+print(cm.generate("hi", config, stateless=True) == before)
+""", folder.model, folder.library)[0]
+    check(out == "interrupted\n4\nTrue\ninterrupted\nTrue\n", out)
+
+
+def other_threads_run_while_a_model_computes(program):
+    folder = Folder(program)
+    out = folder.python("""
+import sys, threading, time
+from mlc_llm import MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+count, over = 0, False
+def work():
+    global count
+    while not over:
+        count += 1
+thread = threading.Thread(target=work); thread.start()
+engine.completions.create(prompt="a" * 400, max_tokens=100, ignore_eos=True)
+over = True; thread.join()
+print(count > 1000)
+""", folder.model, folder.library)[0]
+    check(out == "True\n", out)
+
+
+def errors_are_those_of_the_command_line(program):
+    folder = Folder(program)
+    (folder.path / "empty").mkdir()
+    out = folder.python("""
+import sys
+from mlc_llm import ChatConfig, ChatModule, GenerationConfig, MLCEngine, MLCUserError
+model, library = sys.argv[1:]
+def show(function, *arguments, **options):
+    try:
+        function(*arguments, **options)
+        print("no error")
+    except (MLCUserError, ValueError) as error:
+        print(type(error).__name__, isinstance(error, FileNotFoundError), str(error))
+show(ChatModule, "/nowhere")
+show(ChatModule, "empty")
+show(ChatModule, model, model_lib_path="/nowhere.so")
+show(ChatModule, model, device="cuda")
+show(ChatModule, model, chat_config=ChatConfig(opt="O9"))
+show(ChatModule, "HF://some/model")
+cm = ChatModule(model, model_lib_path=library)
+show(cm.generate, "a" * 600)
+show(cm.generate, "a", GenerationConfig(temperature=-1))
+show(cm.generate, [{"role": "assistant", "content": "a"}])
+show(cm.benchmark_generate, "a", -1)
+show(cm.embed_text, "a")
+engine = MLCEngine(model, model_lib=library)
+create = engine.chat.completions.create
+messages = [{"role": "user", "content": "hi"}]
+show(create, messages=messages, temprature=1)
+show(create, messages=messages, response_format={"type": "json_object"})
+show(create, messages=messages, logprobs=True, stream=True)
+show(create, messages=messages, max_tokens=0)
+show(create, messages=messages, n=0)
+engine.terminate()
+try:
+    create(messages=messages)
+except Exception as error:
+    print(error)
+""", folder.model, folder.library)[0]
+    for expected in (
+            "ModelNotFoundError True error: /nowhere: does not exist\n  expected a folder with mlc-chat-config.json",
+            "ModelNotFoundError True error: empty/mlc-chat-config.json: does not exist\n",
+            "ModelNotFoundError True error: /nowhere.so: does not exist\n",
+            "MLCUserError False error: --device: cuda is not implemented yet\n  expected cpu\n",
+            "MLCUserError False error: --opt",
+            "MLCUserError False error: MODEL: HF://some/model is no folder\n",
+            " tokens\n  expected at most 512, the context that the model has here\n",
+            "MLCUserError False error: temperature: is -1.0\n  expected a number of at least 0\n",
+            "error: prompt: does not end with a message of the user\n",
+            "error: generate_length: is -1\n",
+            "error: embed_text: is not implemented\n",
+            "error: request: unknown member temprature\n",
+            "did you mean temperature?\n",
+            "error: response_format: is {\"type\": \"json_object\"}, which is not implemented\n",
+            "error: logprobs: is true, which is not implemented\n",
+            "error: max_tokens: is 0\n",
+            "error: n: is 0\n",
+            "error: engine: is closed\n"):
+        check(expected in out, expected, "is not in", out)
+    check("no error" not in out, out)
+
+
+def conversations_that_outgrow_the_context_lose_their_oldest_turns(program):
+    folder = Folder(program)
+    out = folder.python("""
+import sys
+from mlc_llm import ChatModule, GenerationConfig
+cm = ChatModule(sys.argv[1], model_lib_path=sys.argv[2])
+cm.generate([{"role": "system", "content": "S"}, {"role": "user", "content": "first"}], GenerationConfig(max_gen_len=5))
+for i in range(6):
+    cm.generate(f"{i}" * 60, GenerationConfig(max_gen_len=5))
+roles = [m["role"] for m in cm._messages]
+print(roles[0], roles[-2:], len(roles) < 15, cm._messages[-2]["content"][:3])
+cm.reset_chat()
+print(cm._messages)
+""", folder.model, folder.library)[0]
+    check(out == "system ['user', 'assistant'] True 555\n[]\n", out)
+
+
+def a_template_that_raises_is_an_exception(program):
+    folder = Folder(program)
+    model = folder.path / "own"
+    shutil.copytree(folder.model, model)
+    path = model / "mlc-chat-config.json"
+    config = json.loads(path.read_text())
+    config["conv_template"]["chat_template"] = {"template": "{{ raise_exception('no such mood') }}", "special_tokens": {}}
+    path.write_text(json.dumps(config))
+    out = folder.python("""
+import sys
+from mlc_llm import ChatModule, MLCUserError
+try:
+    ChatModule(sys.argv[1], model_lib_path=sys.argv[2]).generate("hi")
+except MLCUserError as error:
+    print(error)
+""", model, folder.library)[0]
+    err = program.run("chat", model, "--model-lib", folder.library, text="hi\n", status=1)[1]
+    check("no such mood" in out and out.strip() in err, out, err)
+
+
+def benchmark_generate_writes_so_many_tokens(program):
+    folder = Folder(program)
+    out = folder.python("""
+import sys
+from mlc_llm import ChatModule
+cm = ChatModule(sys.argv[1], model_lib_path=sys.argv[2])
+print(cm.stats())
+cm.benchmark_generate("hello", 30)
+print(cm._usage["completion_tokens"], cm._usage["prompt_tokens"], cm._usage["cached_tokens"])
+""", folder.model, folder.library)[0]
+    check(out == "prefill: N/A tok/s, decode: N/A tok/s\n30 5 0\n", out)
+
+
+if __name__ == "__main__":
+    if not os.path.exists(PYTHON):
+        sys.exit(f"{PYTHON}: does not exist")
+    main([lines_of_the_seed_page, lines_of_the_seed_page_on_a_trained_model, examples_of_the_documentation,
+          examples_of_the_documentation_on_a_trained_model, the_program_is_in_the_package, answers_are_those_of_the_program,
+          requests_of_asyncio_share_steps, ctrl_c_ends_an_answer_and_not_the_engine, other_threads_run_while_a_model_computes,
+          errors_are_those_of_the_command_line, conversations_that_outgrow_the_context_lose_their_oldest_turns,
+          a_template_that_raises_is_an_exception, benchmark_generate_writes_so_many_tokens], at_once=2)
