@@ -504,7 +504,8 @@ def interrupted_outputs(program):
     model = make_model(program, hidden=256, intermediate=704, vocab=20000)
     temporary = program.folder / "temporary"
     temporary.mkdir()
-    environment = {**program.environment, "MLC_TEMP_DIR": str(temporary)}
+    # Without a cache `compile` takes long enough to be interrupted.
+    environment = program.environment = {**program.environment, "MLC_TEMP_DIR": str(temporary), "MLC_OBJECT_CACHE": "OFF"}
     for command in outputs(program, model):
         out = program.folder / f"out-{command[0]}"
         out.mkdir()
