@@ -29,12 +29,14 @@ struct Shape {
   explicit Shape(const graph::Graph& graph, graph::NodeId id)
       : node(graph.node(id)),
         cache(graph.cache_of_layer(node.attrs.int_of(Attr::kLayer))),
+        page(cache),
         heads(node.attrs.int_of(Attr::kHeads)),
         kv_heads(node.attrs.int_of(Attr::kKvHeads)),
         head_dim(node.attrs.int_of(Attr::kHeadDim)),
         queries(heads / kv_heads) {}
   const graph::Node& node;
   const graph::CacheGroup& cache;
+  PageLayout page;
   int64_t heads, kv_heads, head_dim, queries;
   int64_t padded_dim() const { return (head_dim + kLanes - 1) / kLanes * kLanes; }
   int64_t tile_rows() const { return attention_tile_tokens(queries) * queries; }
@@ -130,7 +132,7 @@ class Attention {
 
   Expr page_address(const Expr& at) {
     const Expr page = b_.let("page_number", cast(DType::kI64, load(pages_, at)));
-    return b_.let("at", (page * s_.kv_heads + head_) * (2 * s_.head_dim * kPageTokens));
+    return b_.let("at", (page * s_.kv_heads + head_) * s_.page.head_elements());
   }
 
   // Row r is query head r mod queries of token r / queries.
@@ -180,7 +182,7 @@ class Attention {
     b_.unrolled("i", n * kPageVectors,
                 [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
     b_.serial("c", s_.head_dim, [&](const Expr& c) {
-      prefetch(at + s_.head_dim * kPageTokens + c * kPageTokens, kPageTokens);  // the page's V
+      prefetch(at + s_.page.values() + c * kPageTokens, kPageTokens);  // the page's V
       std::vector<Expr> k;
       for (int64_t v = 0; v < kPageVectors; ++v) {
         k.push_back(b_.let(
@@ -263,8 +265,7 @@ class Attention {
       b_.unrolled("i", n * vectors,
                   [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
       b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
-        const Expr at =
-            b_.let("at_values", page_address(first_page + page) + s_.head_dim * kPageTokens);
+        const Expr at = b_.let("at_values", page_address(first_page + page) + s_.page.values());
         const Expr in_page =
             b_.let("in_page", minimum(index(kPageTokens), count - page * kPageTokens));
         const Expr next =
