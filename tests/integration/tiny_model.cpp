@@ -82,10 +82,12 @@ TinyModel::TinyModel(const TinyModelSpec& spec) : quantization_(spec.quantizatio
   or_throw(write_file(directory_.file("mlc-chat-config.json"), config.to_text()));
   const quantization::Quantization& q =
       *or_throw(quantization::find_quantization(spec.quantization, "test"));
-  model_ = compiler::build_model(config, q, {}, "test");
+  compiler::CompileOptions options;
+  if (!spec.kv_cache_dtype.empty()) options.overrides = "kv_cache_dtype=" + spec.kv_cache_dtype;
+  model_ = compiler::build_model(
+      config, q, compiler::parse_overrides(options.overrides).kv_cache_dtype, "test");
   convert(spec);
   if (!spec.level.empty()) setenv("MLC_CPU_LEVEL", spec.level.c_str(), 1);
-  compiler::CompileOptions options;
   options.model = directory();
   options.output = library();
   options.opt = spec.opt;

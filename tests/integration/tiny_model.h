@@ -19,8 +19,9 @@ struct TinyModelSpec {
   std::string model_type = "llama";
   std::string quantization = "q4f16_1";
   std::string opt = "O2";
-  std::string level;  // CPU level to compile for; empty: this CPU
-  Json config;        // config.json as Hugging Face has it
+  std::string kv_cache_dtype;  // as --overrides has it; empty: the mode's
+  std::string level;           // CPU level to compile for; empty: this CPU
+  Json config;                 // config.json as Hugging Face has it
   uint64_t seed = 1;
 };
 

@@ -210,48 +210,19 @@ void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const E
   });
 }
 
-void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
-                         const BufferRef& local, const Expr& base) const {
-  const int64_t d = step.op->attrs.int_of(Attr::kHeadDim);
-  const int64_t heads = step.op->attrs.int_of(Attr::kHeads);
-  const int64_t kv_heads = step.op->attrs.int_of(Attr::kKvHeads);
-  const PageLayout page_layout(graph_.cache_of_layer(step.op->attrs.int_of(Attr::kLayer)));
-  const DType dtype = page_layout.dtype;
-  b.if_then(
-      less(block, index(heads)),
-      [&] {  // a query head: the node's value
-        schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
-          const Expr v = load(local, base + at, lanes);
-          b.store(results_[0], row * (heads * d) + (block * d + at),
-                  cast(results_[0]->element.dtype, v));
-        });
-      },
-      [&] {
-        const Expr slot = b.let("slot", cast(DType::kI64, load(slots_, row)));
-        const Expr page = b.let("page", slot / kPageTokens);
-        const Expr offset = b.let("offset", slot % kPageTokens);
-        const Expr head = b.let("head", (block - index(heads)) % kv_heads);
-        const Expr at_head =
-            b.let("at_head", (page * kv_heads + head) * page_layout.head_elements());
-        b.if_then(
-            less(block, index(heads + kv_heads)),
-            [&] {
-              schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
-                b.store(cache_, at_head + (c * kPageTokens + offset),
-                        cast(dtype, load(local, base + c)));
-              });
-            },
-            [&] {
-              const Expr at_row =
-                  b.let("at_row", at_head + (offset * d + index(page_layout.values())));
-              schedule_.for_elements(b, "c", index(d), d, [&](const Expr& c, int lanes) {
-                b.store(cache_, at_row + c, cast(dtype, load(local, base + c, lanes)));
-              });
-            });
-      });
-}
-
 namespace {
+
+// The largest magnitude of `count` elements, whatever the order it is found in.
+Expr largest_magnitude(KernelBuilder& b, const BufferRef& local, const Expr& base, int64_t count,
+                       int lanes) {
+  const BufferRef top = b.allocate("top", {DType::kF32, lanes}, 1, Space::kRegister);
+  b.store(top, index(0), zeros(DType::kF32, lanes));
+  for_vectors(b, "i", count, lanes, [&](const Expr& at, int existing) {
+    const Expr x = pad_lanes(load(local, base + at, existing), lanes);
+    b.store(top, index(0), maximum(load(top, index(0)), absolute(x)));
+  });
+  return tree_max(b, load(top, index(0)));
+}
 
 // What x is multiplied by to become a code of int8: 127 / amax, or 0 where all are 0.
 Expr quantizing_factor(KernelBuilder& b, const Expr& amax) {
@@ -268,22 +239,66 @@ Expr quantized_code(KernelBuilder& b, const Expr& x, const Expr& factor) {
 
 }  // namespace
 
+void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
+                         const BufferRef& local, const Expr& base) const {
+  const int64_t d = step.op->attrs.int_of(Attr::kHeadDim);
+  const int64_t heads = step.op->attrs.int_of(Attr::kHeads);
+  const int64_t kv_heads = step.op->attrs.int_of(Attr::kKvHeads);
+  const PageLayout layout(graph_.cache_of_layer(step.op->attrs.int_of(Attr::kLayer)));
+  if (layout.quantized()) schedule_.sync(b);
+  const auto query = [&] {  // a query head: the node's value
+    schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
+      const Expr v = load(local, base + at, lanes);
+      b.store(results_[0], row * (heads * d) + (block * d + at),
+              cast(results_[0]->element.dtype, v));
+    });
+  };
+  const auto key_or_value = [&] {
+    const Expr slot = b.let("slot", cast(DType::kI64, load(slots_, row)));
+    const Expr page = b.let("page", slot / kPageTokens);
+    const Expr offset = b.let("offset", slot % kPageTokens);
+    const Expr head = b.let("head", (block - index(heads)) % kv_heads);
+    const Expr at_head = b.let("at_head", (page * kv_heads + head) * layout.head_elements());
+    const Expr is_key = less(block, index(heads + kv_heads));
+    Expr factor;
+    if (layout.quantized()) {
+      const Expr amax = largest_magnitude(b, local, base, d, schedule_.lanes());
+      factor = quantizing_factor(b, amax);
+      const Expr scales = select(is_key, index(layout.key_scales()), index(layout.value_scales()));
+      schedule_.for_pieces(b, "scale", index(1), [&](const Expr&) {
+        b.store(cache_, at_head + (scales + offset * PageLayout::kScaleBytes),
+                bitcast({DType::kI8, PageLayout::kScaleBytes}, amax / f32(127)));
+      });
+    }
+    const auto stored = [&](const Expr& x) {
+      return cast(layout.dtype, factor ? quantized_code(b, x, factor) : x);
+    };
+    b.if_then(
+        is_key,
+        [&] {
+          schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
+            b.store(cache_, at_head + (c * kPageTokens + offset), stored(load(local, base + c)));
+          });
+        },
+        [&] {
+          const Expr at_row = b.let("at_row", at_head + (offset * d + index(layout.values())));
+          schedule_.for_elements(b, "c", index(d), d, [&](const Expr& c, int lanes) {
+            b.store(cache_, at_row + c, stored(load(local, base + c, lanes)));
+          });
+        });
+  };
+  b.if_then(less(block, index(heads)), query, key_or_value);
+}
+
 void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
                            const BufferRef& local, const Expr& base, const Expr& row,
                            const Expr& group, const BufferRef& codes, const BufferRef& scales,
                            const BufferRef& sums) {
   const int64_t size = grouped.group_size;
-  // The largest magnitude, whatever the order it is found in.
   const int lanes = size % kLanes == 0 ? kLanes : 8;
   MLC_CHECK(size % lanes == 0) << "group of " << size;
   const int64_t vectors = size / lanes;
-  const BufferRef top = b.allocate("top", {DType::kF32, lanes}, 1, Space::kRegister);
-  b.store(top, index(0), zeros(DType::kF32, lanes));
-  b.unrolled("i", vectors, [&](const Expr& i) {
-    b.store(top, index(0),
-            maximum(load(top, index(0)), absolute(load(local, base + i * lanes, lanes))));
-  });
-  const Expr amax = tree_max(b, load(top, index(0)));
+  const Expr amax = largest_magnitude(b, local, base, size, lanes);
   const Expr factor = quantizing_factor(b, amax);
   std::vector<Expr> pieces;
   Expr total = zeros(DType::kI32, lanes);
@@ -317,12 +332,7 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
                                              const Expr& row, const Expr& group,
                                              const BufferRef& codes, const BufferRef& scales,
                                              const BufferRef& sums) {
-  const BufferRef top = b.allocate("top", {DType::kF32, 1}, 1, Space::kRegister);
-  b.store(top, index(0), f32(0));
-  b.serial("i", grouped.group_size, [&](const Expr& i) {
-    b.store(top, index(0), maximum(load(top, index(0)), absolute(load(local, base + i))));
-  });
-  const Expr amax = b.let("amax", load(top, index(0)));
+  const Expr amax = largest_magnitude(b, local, base, grouped.group_size, 1);
   const Expr factor = quantizing_factor(b, amax);
   const Expr at = b.let(
       "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);

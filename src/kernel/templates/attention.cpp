@@ -6,8 +6,9 @@
 // gives m (the largest score), l (the sum of exp(score - m), sixteen chains) and o (the weighted
 // sum of V, position by position). Blocks are merged in their order, whether one item runs over all
 // of them or each was written as a partial result and is merged by the second kernel. A block that
-// a query does not see at all changes nothing. So neither chunking nor batching nor the cut into
-// items changes a bit.
+// a query does not see at all changes nothing. Of an int8 cache the codes are summed: a score is
+// multiplied by the position's scale of K, a weight by its scale of V. So neither chunking nor
+// batching nor the cut into items changes a bit.
 //
 // Item (i32 x 8): first token, number of tokens, position of the first token, index of its
 // sequence's page 0 in `pages`, first block, end of blocks, first partial result or -1, end of the
@@ -119,6 +120,7 @@ class Attention {
       });
       b_.serial("row", rows_, [&](const Expr& row) { soften(row, position, count); });
       const Expr first_page = b_.let("first_page", pages + block * (kBlockTokens / kPageTokens));
+      if (s_.page.quantized()) scale_weights(first_page, count);
       const Expr last_page = b_.let("last_page", pages + last_position_ / kPageTokens);
       rows_at_once(
           [&](const Expr& row, int64_t n) { accumulate(row, n, first_page, last_page, count); });
@@ -197,12 +199,35 @@ class Attention {
         }
       }
     });
-    for (int64_t r = 0; r < n; ++r) {
-      for (int64_t v = 0; v < kPageVectors; ++v) {
+    for (int64_t v = 0; v < kPageVectors; ++v) {
+      Expr scales;
+      if (s_.page.quantized()) scales = scales_at(at + s_.page.key_scales(), v);
+      for (int64_t r = 0; r < n; ++r) {
+        const Expr sum = load(sums, index(r * kPageVectors + v));
         b_.store(scores_, (row + r) * kBlockTokens + (in_block + v * kLanes),
-                 load(sums, index(r * kPageVectors + v)));
+                 scales ? sum * scales : sum);
       }
     }
+  }
+
+  // Of an int8 cache: the scales of vector `v` of a page's positions.
+  Expr scales_at(const Expr& at, int64_t v) {
+    constexpr int64_t kBytes = kLanes * PageLayout::kScaleBytes;
+    return b_.let("scales", bitcast({DType::kF32, kLanes}, load(cache_, at + v * kBytes, kBytes)));
+  }
+
+  // Of an int8 cache: multiplies the weights of the block by the scales of V.
+  void scale_weights(const Expr& first_page, const Expr& count) {
+    b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
+      const Expr at = b_.let("at_scales", page_address(first_page + page) + s_.page.value_scales());
+      for (int64_t v = 0; v < kPageVectors; ++v) {
+        const Expr scales = scales_at(at, v);
+        b_.serial("row", rows_, [&](const Expr& row) {
+          const Expr to = b_.let("to", row * kBlockTokens + (page * kPageTokens + v * kLanes));
+          b_.store(scores_, to, load(scores_, to, kLanes) * scales);
+        });
+      }
+    });
   }
 
   // Turns the block's scores of a row into weights, updates m and l and keeps the factors for o.
