@@ -13,6 +13,8 @@
 // Item (i32 x 8): first token, number of tokens, position of the first token, index of its
 // sequence's page 0 in `pages`, first block, end of blocks, first partial result or -1, end of the
 // blocks that hold attention sinks (run first).
+#include <numeric>
+
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
@@ -163,12 +165,17 @@ class Attention {
     });
   }
 
+  // Four rows at a time, then the rest at once, so that what is loaded of the cache is widened once
+  // for as many rows as registers hold.
   void rows_at_once(const std::function<void(const Expr&, int64_t)>& body) {
     const Expr whole = b_.let("whole", rows_ / kRowsAtOnce);
     b_.serial("rows", whole,
               [&](const Expr& i) { body(b_.let("row", i * kRowsAtOnce), kRowsAtOnce); });
     const Expr done = b_.let("done", whole * kRowsAtOnce);
-    b_.serial("row", rows_ - done, [&](const Expr& i) { body(b_.let("row", done + i), 1); });
+    // Rows are a multiple of the queries.
+    const int64_t step = std::gcd(s_.queries, kRowsAtOnce);
+    for (int64_t rest = step; rest < kRowsAtOnce; rest += step)
+      b_.if_then(equal(rows_ - done, index(rest)), [&] { body(done, rest); });
   }
 
   // `elements` of the cache from `at` on: a page is too short for the CPU to see a stream in it.
