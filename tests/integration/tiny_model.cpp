@@ -51,7 +51,7 @@ Json tiny_llama_config() {
 Json tiny_awq_config() {
   return parse(
       R"({"model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 203, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+    "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 203, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
     "tie_word_embeddings": false})");
 }
 

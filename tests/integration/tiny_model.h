@@ -27,7 +27,7 @@ struct TinyModelSpec {
 
 // Sizes whose K is ragged to groups and words of every mode, with grouped queries.
 Json tiny_llama_config();
-// The same with K that AWQ can hold (a multiple of 128).
+// The same with K that AWQ can hold (a multiple of 128), and 192 rows of q, k and v.
 Json tiny_awq_config();
 Json tiny_gpt_neox_config();
 

@@ -510,13 +510,7 @@ class Gemm {
                             part * kTileRows;
             chains.push_back(b_.let("chain", load(partial_, at, kLanes)));
           }
-          while (chains.size() > 1) {
-            std::vector<Expr> next;
-            for (size_t i = 0; i < chains.size() / 2; ++i)
-              next.push_back(b_.let("half", chains[i] + chains[i + chains.size() / 2]));
-            chains = std::move(next);
-          }
-          b_.store(turned, c * kTileRows, chains[0]);
+          b_.store(turned, c * kTileRows, sum_by_halves(b_, std::move(chains)));
         });
         std::vector<Expr> vectors;
         for (int64_t c = 0; c < kLanes; ++c)
