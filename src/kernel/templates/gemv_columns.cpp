@@ -95,10 +95,9 @@ class ChainOfColumns {
           b_.let("next", select(less(ahead, index(groups)), ahead, (chain + 1) % kGroupLanes));
       b_.serial("strip", count, [&](const Expr& strip) {
         const Expr column = b_.let("column", first + strip * strip_.columns());
-        weights_.prefetch_strip(b_, strip_, column, next);
         const GroupValues values = group_values(column, group / together);
         for_row_batches(b_, rows_, row_batches(), [&](const std::vector<Expr>& rows) {
-          add_group(rows, strip, column, group, values);
+          add_group(rows, strip, column, group, next, values);
         });
       });
     });
@@ -110,9 +109,10 @@ class ChainOfColumns {
     return m_.target.vector_registers() >= 32 ? std::vector<int>{2, 1} : std::vector<int>{1};
   }
 
-  // The activations' group `group` of a strip for some rows, into its chain.
+  // The activations' group `group` of a strip for some rows, into its chain. `next`: the group that
+  // comes after it.
   void add_group(const std::vector<Expr>& rows, const Expr& strip, const Expr& column,
-                 const Expr& group, const GroupValues& values) {
+                 const Expr& group, const Expr& next, const GroupValues& values) {
     const graph::GroupedInt8& grouped = *m_.x_type.grouped;
     const DotAccumulator dots(m_.target, strip_.lanes);
     const auto accumulators = static_cast<size_t>(strip_.accumulators);
@@ -135,6 +135,8 @@ class ChainOfColumns {
       }
     }
     for (int step = 0; step < weights_.strip_steps(); ++step) {
+      // A few at a time: many at once hold up the loads behind them.
+      weights_.prefetch_strip(b_, strip_, column, next, step);
       std::map<std::pair<int, size_t>, Expr> x;  // by quad and row
       for (const WeightReader::StripQuad& q :
            weights_.strip_quads(b_, strip_, column, group, step)) {

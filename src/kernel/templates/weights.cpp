@@ -330,11 +330,13 @@ std::vector<Expr> WeightReader::strip_zeros(KernelBuilder& b, const ColumnStrip&
 }
 
 void WeightReader::prefetch_strip(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
-                                  const Expr& group) const {
+                                  const Expr& group, int step) const {
   const bool awq = layout_->order == WordOrder::kAwq;
   const Expr first_word = awq ? row / 8 : row;
-  const Expr at = b.let("at", group * (word_rows() * words_per_row()) + first_word);
-  for (int64_t i = 0; i < word_rows(); ++i) b.prefetch(words_, at + i * words_per_row());
+  const int64_t rows = word_rows() / strip_steps();
+  for (int64_t i = step * rows; i < (step + 1) * rows; ++i)
+    b.prefetch(words_, (group * word_rows() + i) * words_per_row() + first_word);
+  if (step > 0) return;
   const Expr own = b.let("own", scale_group(group));
   const int64_t line = 64 / dtype_bytes(scales_->element.dtype);
   for (int64_t i = 0; i < strip.columns(); i += line) b.prefetch(scales_, own * n_ + (row + i));

@@ -71,9 +71,9 @@ class WeightReader {
                                  const Expr& group) const;
   std::vector<Expr> strip_zeros(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
                                 const Expr& group) const;
-  // Asks for all of a strip in the activations' group `group`.
+  // Asks for what step `step` of a strip will read in the activations' group `group`.
   void prefetch_strip(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
-                      const Expr& group) const;
+                      const Expr& group, int step) const;
 
   // By rows: scale of (row, group), f32.
   Expr scale(const Expr& row, const Expr& group) const;
