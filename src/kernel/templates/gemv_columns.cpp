@@ -105,8 +105,7 @@ class ChainOfColumns {
 
   // Rows whose accumulators fit the registers beside what is unpacked.
   std::vector<int> row_batches() const {
-    if (strip_.accumulators == 1) return {4, 2, 1};
-    return m_.target.vector_registers() >= 32 ? std::vector<int>{2, 1} : std::vector<int>{1};
+    return strip_.accumulators == 1 ? std::vector<int>{4, 2, 1} : std::vector<int>{1};
   }
 
   // The activations' group `group` of a strip for some rows, into its chain. `next`: the group that
