@@ -308,6 +308,7 @@ int guard(const target::Target& target) {
        {Floor{{"q4", true, 2048, 8192}, 1, 0.35}, Floor{{"q4", true, 2048, 2048}, 8, 0.20},
         Floor{{"q4", true, 2048, 2048}, 16, 0.20}, Floor{{"q4", true, 2048, 2048}, 512, 0.30},
         Floor{{"q3", true, 2048, 2048}, 512, 0.25}, Floor{{"q4kn", true, 2048, 2048}, 512, 0.30},
+        Floor{{"q4kn", true, 2048, 2048}, 1, 0.40}, Floor{{"awq", true, 2048, 2048}, 1, 0.30},
         Floor{{"q4", false, 2048, 2048}, 512, 0.45}, Floor{{"f16", false, 2048, 2048}, 1, 0.40},
         Floor{{"f16", false, 2048, 2048}, 512, 0.45}}) {
     constexpr int kTries = 5;

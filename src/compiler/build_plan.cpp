@@ -8,6 +8,7 @@
 
 #include "kernel/lowering/epilogue.h"
 #include "kernel/lowering/lowered.h"
+#include "kernel/lowering/page_layout.h"
 #include "kernel/passes/passes.h"
 #include "kernel/templates/templates.h"
 #include "kernel/text.h"
@@ -133,7 +134,7 @@ class PlanBuilder {
       group.head_dim = g.head_dim;
       group.dtype = g.dtype;
       group.page_tokens = kernel::kPageTokens;
-      group.page_bytes = 2 * g.kv_heads * g.head_dim * kernel::kPageTokens * dtype_bytes(g.dtype);
+      group.page_bytes = kernel::PageLayout(g).page_bytes();
       group.block_tokens = kernel::kBlockTokens;
       group.layers = g.layers;
       plan_.cache_layers += static_cast<int64_t>(g.layers.size());

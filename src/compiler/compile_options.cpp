@@ -2,6 +2,7 @@
 #include "compiler/compile_options.h"
 
 #include <algorithm>
+#include <map>
 
 #include "support/strings.h"
 #include "support/throw.h"
@@ -106,15 +107,14 @@ CompileOverrides parse_overrides(std::string_view text) {
     } else if (a.key == "disaggregation") {
       c.disaggregation = a.value == "true" || a.value == "1" || a.value == "yes";
     } else if (a.key == "kv_cache_dtype") {
-      if (a.value == "int8")
+      const std::map<std::string, DType> dtypes = {
+          {"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"int8", DType::kI8}};
+      const auto dtype = dtypes.find(a.value);
+      if (dtype == dtypes.end()) {
         throw UserError(
-            usage_error(flag, "kv_cache_dtype int8 is not implemented", "one of f32, f16, bf16"));
-      const auto dtype = parse_short_dtype(a.value);
-      if (!dtype || (*dtype != DType::kF32 && *dtype != DType::kF16 && *dtype != DType::kBF16)) {
-        throw UserError(
-            usage_error(flag, cat("kv_cache_dtype is ", a.value), "one of f32, f16, bf16"));
+            usage_error(flag, cat("kv_cache_dtype is ", a.value), "one of f32, f16, bf16, int8"));
       }
-      overrides.kv_cache_dtype = dtype;
+      overrides.kv_cache_dtype = dtype->second;
     } else {
       throw UserError(unknown_name_error(
           ErrorKind::kUsage, flag, "key", a.key,

@@ -186,6 +186,9 @@ void verify(const Graph& graph) {
     const CacheGroup& g = graph.cache[i];
     MLC_IR_CHECK(g.kv_heads > 0 && g.head_dim > 0)
         << "cache @" << i << " has " << g.kv_heads << " KV heads of " << g.head_dim;
+    MLC_IR_CHECK(g.dtype == DType::kF32 || g.dtype == DType::kF16 || g.dtype == DType::kBF16 ||
+                 g.dtype == DType::kI8)
+        << "cache @" << i << " holds " << dtype_short_name(g.dtype);
     const bool fits = g.kind == CacheGroup::Kind::kFull ? g.window == 0 && g.sink == 0
                                                         : g.sink >= 0 && g.sink < g.window;
     MLC_IR_CHECK(fits) << "cache @" << i << " has a window of " << g.window << " with " << g.sink

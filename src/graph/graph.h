@@ -146,7 +146,7 @@ struct CacheGroup {
   int64_t sink = 0;    // kWindow: the first `sink` positions stay visible, inside the window's size
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  DType dtype = DType::kF16;
+  DType dtype = DType::kF16;  // f32, f16, bf16, or i8: codes with a scale for each head of a token
   std::vector<int64_t> layers;
   bool operator==(const CacheGroup&) const = default;
 };

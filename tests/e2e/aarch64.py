@@ -102,7 +102,7 @@ def finish(process):
     check(process.returncode == 0, *process.args, errors)
 
 
-def logits_have_the_bits_of_x86(quantization, opt, shape, program):
+def logits_have_the_bits_of_x86(quantization, opt, shape, program, overrides=""):
     if os.uname().machine != "x86_64":
         raise Skipped("this is no x86-64")
     if not {"fma", "avx2"} <= set(re.findall(r"\w+", pathlib.Path("/proc/cpuinfo").read_text())):
@@ -112,8 +112,8 @@ def logits_have_the_bits_of_x86(quantization, opt, shape, program):
     model = make_model(program, quantization=quantization, **shape)
     ids, npy, here, there = (program.folder / name for name in ("ids.json", "logits.npy", "x86.so", "aarch64.so"))
     ids.write_text(json.dumps(PROMPT))
-    program.run("compile", model, "--opt", opt, "-o", here)
-    program.run("compile", model, "--opt", opt, "--host", "aarch64-linux-gnu", "-o", there)
+    program.run("compile", model, "--opt", opt, "--overrides", overrides, "-o", here)
+    program.run("compile", model, "--opt", opt, "--overrides", overrides, "--host", "aarch64-linux-gnu", "-o", there)
     program.run("debug", "logits", model, "--model-lib", here, "--tokens", ids, "--output", npy)
     want = npy.read_bytes()
     want = want[10 + int.from_bytes(want[8:10], "little"):]
@@ -135,10 +135,12 @@ def cases():
     ragged = {"hidden": 72, "intermediate": 172, "heads": 6}
     neox = {"architecture": "gpt_neox", **ragged}
     found = [library_is_for_aarch64_and_imports_nothing, levels_have_their_dot_products]
-    for quantization, opt, shape in (("q4f16_1", "O2", ragged), ("q4f16_1", "O0", ragged), ("q3f16_1", "O2", ragged), ("q4bf16_1", "O2", ragged),
+    for quantization, opt, shape in (("q4f16_1", "O2", ragged), ("q4f16_1", "O0", ragged), ("q4f16_0", "O2", ragged), ("q3f16_1", "O2", ragged), ("q4bf16_1", "O2", ragged),
                                      ("q4f16_1", "O2", neox), ("q0f16", "O2", ragged), ("q0bf16", "O2", ragged), ("q0f32", "O2", ragged)):
         name = f"logits_have_the_bits_of_x86 {shape.get('architecture', 'llama')} {quantization} {opt}"
         found.append((name, functools.partial(logits_have_the_bits_of_x86, quantization, opt, shape)))
+    found.append(("logits_have_the_bits_of_x86 int8 KV cache",
+                  functools.partial(logits_have_the_bits_of_x86, "q4f16_1", "O2", ragged, overrides="kv_cache_dtype=int8")))
     return found
 
 

@@ -27,7 +27,8 @@ LEVELS = {
 }
 # The levels whose tiles are made for their number of registers, and how many loads or stores of spilled vectors the inner loop of
 # a matmul may have for each instruction that multiplies.
-SPILLS = {("x86-64-v4-vnni", "gemm"): 0, ("x86-64-v4-vnni", "gemv"): 0.1, ("x86-64-v4", "gemm"): 0.1, ("x86-64-v4", "gemv"): 0.1}
+SPILLS = {("x86-64-v4-vnni", "gemm"): 0, ("x86-64-v4-vnni", "gemv"): 0.1, ("x86-64-v4", "gemm"): 0.1, ("x86-64-v4", "gemv"): 0.1,
+          ("x86-64-v3-vnni", "gemm"): 0.2}
 
 
 def quantizations():
@@ -101,7 +102,7 @@ def check_spills(level, assembly):
     seen = 0
     for name, lines in functions(assembly):
         kind = re.match(r"mlc_kernel_(gem[mv])_", name)
-        if kind is None:
+        if kind is None or (level, kind.group(1)) not in SPILLS:
             continue
         for loop in inner_loops(lines):
             products = sum(bool(re.search(r"\b(vpdpbusd|vpmaddubsw|vfmadd)", line)) for line in loop)
@@ -111,7 +112,7 @@ def check_spills(level, assembly):
                 seen += 1
                 check(len(spills) <= products * SPILLS[level, kind.group(1)], f"{name}: {len(spills)} in a loop with {products}",
                       *loop)
-    check(seen > 4, level, "has hardly any loops that multiply")
+    check(seen >= 4, level, "has hardly any loops that multiply")
 
 
 def levels_use_their_instructions_and_registers(program):

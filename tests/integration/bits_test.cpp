@@ -24,10 +24,13 @@ std::vector<float> run_chunked(const TinyModel& model, std::span<const int32_t> 
   return logits;
 }
 
-TinyModelSpec spec(const std::string& quantization, const std::string& level = {}) {
+// "q4f16_1", or "q4f16_1_int8_cache" for that mode with an int8 KV cache.
+TinyModelSpec spec(const std::string& mode, const std::string& level = {}) {
   TinyModelSpec s;
-  s.quantization = quantization;
-  s.config = tiny_llama_config();
+  const size_t cache = mode.find("_int8_cache");
+  s.quantization = mode.substr(0, cache);
+  if (cache != std::string::npos) s.kv_cache_dtype = "int8";
+  s.config = mode.find("awq") == std::string::npos ? tiny_llama_config() : tiny_awq_config();
   s.level = level;
   return s;
 }
@@ -98,7 +101,8 @@ TEST_P(Bits, AreEqualOnEveryCpuLevel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Quantizations, Bits,
-                         testing::Values("q4f16_1", "q4f32_1", "q0f16", "q3f16_1", "q4f16_0"),
+                         testing::Values("q4f16_1", "q4f32_1", "q0f16", "q3f16_1", "q4f16_0",
+                                         "q4f16_awq", "q4f16_1_int8_cache"),
                          [](const auto& info) { return info.param; });
 
 TEST(KvCacheBits, AForkGoesOnAsItsParentWould) {

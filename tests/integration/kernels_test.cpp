@@ -200,6 +200,8 @@ std::vector<Case> cases() {
   add("q4f16_awq", "O2", small(tiny_awq_config()), "");
   add("q4f16_awq", "O0", small(tiny_awq_config()), "_exact");
   add("q4f16_1", "O2", small(tiny_gpt_neox_config()), "_gpt_neox");
+  add("q4f16_1", "O2", small(tiny_llama_config()), "_int8_cache");
+  list.back().spec.kv_cache_dtype = "int8";
   Json window = small(tiny_llama_config());
   window.set("model_type", "mistral");
   window.set("sliding_window", 50);

@@ -93,6 +93,23 @@ INSTANTIATE_TEST_SUITE_P(Quantizations, EveryMode,
                                          "q4f16_2", "q4f16_awq"),
                          [](const auto& info) { return info.param; });
 
+// A code of K or V that is rounded the other way moves a logit by far more than the order of a sum,
+// but only few are.
+TEST(Models, AnInt8CacheGivesTheInterpretersLogits) {
+  TinyModelSpec s;
+  s.config = tiny_llama_config();
+  s.config.set("num_hidden_layers", 1);
+  s.quantization = "q0f16";
+  s.kv_cache_dtype = "int8";
+  const TinyModel model(s);
+  const Logits run = run_both(model);
+  EXPECT_LT(relative_error(run.got, run.want), 1e-3);
+  // And it is the int8 cache that both have: the exact one gives other logits.
+  s.kv_cache_dtype = "f32";
+  const Logits exact = run_both(TinyModel(s));
+  EXPECT_GT(relative_error(run.got, exact.got), 1e-3);
+}
+
 TEST(Models, GptNeoxGivesTheInterpretersLogits) {
   for (const bool parallel : {true, false}) {
     TinyModelSpec s;

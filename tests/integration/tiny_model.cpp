@@ -52,7 +52,7 @@ Json tiny_llama_config() {
 Json tiny_awq_config() {
   return parse(
       R"({"model_type": "llama", "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 203, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+    "num_key_value_heads": 1, "head_dim": 32, "vocab_size": 203, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu",
     "tie_word_embeddings": false})");
 }
 
@@ -83,10 +83,12 @@ TinyModel::TinyModel(const TinyModelSpec& spec) : quantization_(spec.quantizatio
   or_throw(write_file(directory_.file("mlc-chat-config.json"), config.to_text()));
   const quantization::Quantization& q =
       *or_throw(quantization::find_quantization(spec.quantization, "test"));
-  model_ = compiler::build_model(config, q, {}, "test");
+  compiler::CompileOptions options;
+  if (!spec.kv_cache_dtype.empty()) options.overrides = "kv_cache_dtype=" + spec.kv_cache_dtype;
+  model_ = compiler::build_model(
+      config, q, compiler::parse_overrides(options.overrides).kv_cache_dtype, "test");
   convert(spec);
   if (!spec.level.empty()) setenv("MLC_CPU_LEVEL", spec.level.c_str(), 1);
-  compiler::CompileOptions options;
   options.model = directory();
   options.output = library();
   options.opt = spec.opt;

@@ -19,15 +19,16 @@ struct TinyModelSpec {
   std::string model_type = "llama";
   std::string quantization = "q4f16_1";
   std::string opt = "O2";
-  std::string level;  // CPU level to compile for; empty: this CPU
-  Json config;        // config.json as Hugging Face has it
+  std::string kv_cache_dtype;  // as --overrides has it; empty: the mode's
+  std::string level;           // CPU level to compile for; empty: this CPU
+  Json config;                 // config.json as Hugging Face has it
   uint64_t seed = 1;
 };
 
 constexpr int64_t kTinyVocab = 203;  // of all of these
 // Sizes whose K is ragged to groups and words of every mode, with grouped queries.
 Json tiny_llama_config();
-// The same with K that AWQ can hold (a multiple of 128).
+// The same with K that AWQ can hold (a multiple of 128), and 192 rows of q, k and v.
 Json tiny_awq_config();
 Json tiny_gpt_neox_config();
 

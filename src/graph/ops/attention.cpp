@@ -116,10 +116,13 @@ const OpRule kRopeRule = {
 
 namespace {
 
-float round_to(DType dtype, float x) {
-  if (dtype == DType::kF16) return f16_to_f32(f32_to_f16(x));
-  if (dtype == DType::kBF16) return bf16_to_f32(f32_to_bf16(x));
-  return x;
+// What a head's K or V of one token becomes in a cache of this dtype.
+void round_to(DType dtype, std::span<float> head) {
+  if (dtype == DType::kI8) return round_to_int8_codes(head);
+  for (float& x : head) {
+    if (dtype == DType::kF16) x = f16_to_f32(f32_to_f16(x));
+    if (dtype == DType::kBF16) x = bf16_to_f32(f32_to_bf16(x));
+  }
 }
 
 }  // namespace
@@ -142,8 +145,9 @@ const OpRule kKvAppendRule = {
        const Attrs& attrs) -> Tensor {
       const Tensor& x = *operands[0];
       const int64_t layer = attrs.int_of(Attr::kLayer);
-      const int64_t q = attrs.int_of(Attr::kHeads) * attrs.int_of(Attr::kHeadDim);
-      const int64_t kv = attrs.int_of(Attr::kKvHeads) * attrs.int_of(Attr::kHeadDim);
+      const int64_t d = attrs.int_of(Attr::kHeadDim);
+      const int64_t q = attrs.int_of(Attr::kHeads) * d;
+      const int64_t kv = attrs.int_of(Attr::kKvHeads) * d;
       const DType dtype = context.graph->cache_of_layer(layer).dtype;
       Tensor result;
       result.shape = {x.rows(), q};
@@ -151,10 +155,13 @@ const OpRule kKvAppendRule = {
         result.floats.insert(result.floats.end(), x.row(t), x.row(t) + q);
         auto& rows =
             context.cache->rows[{layer, context.sequence_of_token[static_cast<size_t>(t)]}];
-        for (int64_t i = 0; i < kv; ++i) {
-          rows.k.push_back(round_to(dtype, x.row(t)[q + i]));
-          rows.v.push_back(round_to(dtype, x.row(t)[q + kv + i]));
-        }
+        const auto append = [&](std::vector<float>& to, const float* from) {
+          to.insert(to.end(), from, from + kv);
+          for (auto head = to.end() - kv; head != to.end(); head += d)
+            round_to(dtype, {head, head + d});
+        };
+        append(rows.k, x.row(t) + q);
+        append(rows.v, x.row(t) + q + kv);
       }
       return result;
     },

@@ -84,8 +84,8 @@ const OpRule kGatherRowsRule = {
     },
 };
 
-// Codes in [-127, 127] a group: code = round_even(x * (127 / amax)), value = code * (amax / 127).
-// Here the values are kept, so that what follows computes with what the kernels compute with.
+// The values of the codes are kept, so that what follows computes with what the kernels compute
+// with.
 const OpRule kQuantizeRule = {
     [](const std::vector<Type>& operands, const Attrs& attrs) -> Type {
       MLC_IR_CHECK(operands[0].dtype == DType::kF32 && is_plain_float(operands[0]))
@@ -105,12 +105,7 @@ const OpRule kQuantizeRule = {
       for (int64_t r = 0; r < result.rows(); ++r) {
         for (int64_t begin = 0; begin < result.last(); begin += group) {
           const int64_t end = std::min(begin + group, result.last());
-          float* x = result.row(r);
-          float amax = 0;
-          for (int64_t i = begin; i < end; ++i) amax = std::max(amax, std::fabs(x[i]));
-          const float inverse = amax > 0 ? 127.0f / amax : 0.0f;
-          for (int64_t i = begin; i < end; ++i)
-            x[i] = std::nearbyint(x[i] * inverse) * (amax / 127.0f);
+          round_to_int8_codes({result.row(r) + begin, result.row(r) + end});
         }
       }
       return result;

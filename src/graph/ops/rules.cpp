@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "graph/ops/rules.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/check.h"
 
 namespace mlc::graph {
@@ -15,6 +18,13 @@ bool is_plain_float(const Type& type) {
   return is_float(type.dtype) && !type.layout && !type.grouped;
 }
 bool is_index_list(const Type& type) { return type.dtype == DType::kI32 && type.shape.size() == 1; }
+
+void round_to_int8_codes(std::span<float> group) {
+  float amax = 0;
+  for (const float x : group) amax = std::max(amax, std::fabs(x));
+  const float factor = amax > 0 ? 127.0f / amax : 0.0f;
+  for (float& x : group) x = std::nearbyint(x * factor) * (amax / 127.0f);
+}
 
 const OpRule& rule_of(Op op) {
   switch (op) {

@@ -54,6 +54,10 @@ bool is_plain_float(const Type& type);
 // i32 [n]: tokens, positions, numbers of rows.
 bool is_index_list(const Type& type);
 
+// Replaces the values of a group by what their int8 codes stand for: code = round_even(x * (127 /
+// amax)) in [-127, 127], value = code * (amax / 127).
+void round_to_int8_codes(std::span<float> group);
+
 // graph/ops/leaf.cpp
 extern const OpRule
     kLeafRule;  // input and parameter: their type is given, their value is the caller's

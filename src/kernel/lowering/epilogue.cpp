@@ -210,42 +210,84 @@ void Epilogue::rope(KernelBuilder& b, const Step& step, const Expr& row, const E
   });
 }
 
+namespace {
+
+// The largest magnitude of `count` elements, whatever the order it is found in.
+Expr largest_magnitude(KernelBuilder& b, const BufferRef& local, const Expr& base, int64_t count,
+                       int lanes) {
+  const BufferRef top = b.allocate("top", {DType::kF32, lanes}, 1, Space::kRegister);
+  b.store(top, index(0), zeros(DType::kF32, lanes));
+  for_vectors(b, "i", count, lanes, [&](const Expr& at, int existing) {
+    const Expr x = pad_lanes(load(local, base + at, existing), lanes);
+    b.store(top, index(0), maximum(load(top, index(0)), absolute(x)));
+  });
+  return tree_max(b, load(top, index(0)));
+}
+
+// What x is multiplied by to become a code of int8: 127 / amax, or 0 where all are 0.
+Expr quantizing_factor(KernelBuilder& b, const Expr& amax) {
+  return b.let("inverse", select(less(f32(0), amax), f32(127) / amax, f32(0)));
+}
+
+// The code of each lane in [-127, 127], i32.
+Expr quantized_code(KernelBuilder& b, const Expr& x, const Expr& factor) {
+  const int lanes = x->type.lanes;
+  const auto f = [&](double value) { return float_constant({DType::kF32, lanes}, value); };
+  const Expr rounded = b.let("rounded", round_even(x * broadcast(factor, lanes)));
+  return b.let("code", cast(DType::kI32, minimum(maximum(rounded, f(-127)), f(127))));
+}
+
+}  // namespace
+
 void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, const Expr& block,
                          const BufferRef& local, const Expr& base) const {
   const int64_t d = step.op->attrs.int_of(Attr::kHeadDim);
   const int64_t heads = step.op->attrs.int_of(Attr::kHeads);
   const int64_t kv_heads = step.op->attrs.int_of(Attr::kKvHeads);
-  const DType dtype = cache_->element.dtype;
-  b.if_then(
-      less(block, index(heads)),
-      [&] {  // a query head: the node's value
-        schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
-          const Expr v = load(local, base + at, lanes);
-          b.store(results_[0], row * (heads * d) + (block * d + at),
-                  cast(results_[0]->element.dtype, v));
-        });
-      },
-      [&] {
-        const Expr slot = b.let("slot", cast(DType::kI64, load(slots_, row)));
-        const Expr page = b.let("page", slot / kPageTokens);
-        const Expr offset = b.let("offset", slot % kPageTokens);
-        const Expr head = b.let("head", (block - index(heads)) % kv_heads);
-        const Expr at_head = b.let("at_head", (page * kv_heads + head) * (2 * d * kPageTokens));
-        b.if_then(
-            less(block, index(heads + kv_heads)),
-            [&] {
-              schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
-                b.store(cache_, at_head + (c * kPageTokens + offset),
-                        cast(dtype, load(local, base + c)));
-              });
-            },
-            [&] {
-              const Expr at_row = b.let("at_row", at_head + (offset * d + index(d * kPageTokens)));
-              schedule_.for_elements(b, "c", index(d), d, [&](const Expr& c, int lanes) {
-                b.store(cache_, at_row + c, cast(dtype, load(local, base + c, lanes)));
-              });
-            });
+  const PageLayout layout(graph_.cache_of_layer(step.op->attrs.int_of(Attr::kLayer)));
+  if (layout.quantized()) schedule_.sync(b);
+  const auto query = [&] {  // a query head: the node's value
+    schedule_.for_elements(b, "c", index(d), d, [&](const Expr& at, int lanes) {
+      const Expr v = load(local, base + at, lanes);
+      b.store(results_[0], row * (heads * d) + (block * d + at),
+              cast(results_[0]->element.dtype, v));
+    });
+  };
+  const auto key_or_value = [&] {
+    const Expr slot = b.let("slot", cast(DType::kI64, load(slots_, row)));
+    const Expr page = b.let("page", slot / kPageTokens);
+    const Expr offset = b.let("offset", slot % kPageTokens);
+    const Expr head = b.let("head", (block - index(heads)) % kv_heads);
+    const Expr at_head = b.let("at_head", (page * kv_heads + head) * layout.head_elements());
+    const Expr is_key = less(block, index(heads + kv_heads));
+    Expr factor;
+    if (layout.quantized()) {
+      const Expr amax = largest_magnitude(b, local, base, d, schedule_.lanes());
+      factor = quantizing_factor(b, amax);
+      const Expr scales = select(is_key, index(layout.key_scales()), index(layout.value_scales()));
+      schedule_.for_pieces(b, "scale", index(1), [&](const Expr&) {
+        b.store(cache_, at_head + (scales + offset * PageLayout::kScaleBytes),
+                bitcast({DType::kI8, PageLayout::kScaleBytes}, amax / f32(127)));
       });
+    }
+    const auto stored = [&](const Expr& x) {
+      return cast(layout.dtype, factor ? quantized_code(b, x, factor) : x);
+    };
+    b.if_then(
+        is_key,
+        [&] {
+          schedule_.for_pieces(b, "c", index(d), [&](const Expr& c) {
+            b.store(cache_, at_head + (c * kPageTokens + offset), stored(load(local, base + c)));
+          });
+        },
+        [&] {
+          const Expr at_row = b.let("at_row", at_head + (offset * d + index(layout.values())));
+          schedule_.for_elements(b, "c", index(d), d, [&](const Expr& c, int lanes) {
+            b.store(cache_, at_row + c, stored(load(local, base + c, lanes)));
+          });
+        });
+  };
+  b.if_then(less(block, index(heads)), query, key_or_value);
 }
 
 void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
@@ -253,28 +295,15 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
                            const Expr& group, const BufferRef& codes, const BufferRef& scales,
                            const BufferRef& sums) {
   const int64_t size = grouped.group_size;
-  const auto f = [](double value, int lanes) {
-    return float_constant({DType::kF32, lanes}, value);
-  };
-  // The largest magnitude, whatever the order it is found in.
   const int lanes = size % kLanes == 0 ? kLanes : 8;
   MLC_CHECK(size % lanes == 0) << "group of " << size;
   const int64_t vectors = size / lanes;
-  const BufferRef top = b.allocate("top", {DType::kF32, lanes}, 1, Space::kRegister);
-  b.store(top, index(0), f(0, lanes));
-  b.unrolled("i", vectors, [&](const Expr& i) {
-    b.store(top, index(0),
-            maximum(load(top, index(0)), absolute(load(local, base + i * lanes, lanes))));
-  });
-  const Expr amax = tree_max(b, load(top, index(0)));
-  const Expr inverse = b.let("inverse", select(less(f(0, 1), amax), f(127, 1) / amax, f(0, 1)));
+  const Expr amax = largest_magnitude(b, local, base, size, lanes);
+  const Expr factor = quantizing_factor(b, amax);
   std::vector<Expr> pieces;
   Expr total = zeros(DType::kI32, lanes);
   for (int64_t i = 0; i < vectors; ++i) {
-    const Expr rounded = b.let(
-        "rounded", round_even(load(local, base + i * lanes, lanes) * broadcast(inverse, lanes)));
-    const Expr code =
-        b.let("code", cast(DType::kI32, minimum(maximum(rounded, f(-127, lanes)), f(127, lanes))));
+    const Expr code = quantized_code(b, load(local, base + i * lanes, lanes), factor);
     total = b.let("total", total + code);
     pieces.push_back(b.let("bytes", cast(DType::kI8, code)));
   }
@@ -293,7 +322,7 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
     b.store(codes, at + 32 * quad, slice_lanes(quads, 4 * quad, 4));
   }
   const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
-  b.store(scales, at_scale, amax / f(127, 1));
+  b.store(scales, at_scale, amax / f32(127));
   b.store(sums, at_scale, tree_sum(b, total));
 }
 
@@ -303,13 +332,8 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
                                              const Expr& row, const Expr& group,
                                              const BufferRef& codes, const BufferRef& scales,
                                              const BufferRef& sums) {
-  const BufferRef top = b.allocate("top", {DType::kF32, 1}, 1, Space::kRegister);
-  b.store(top, index(0), f32(0));
-  b.serial("i", grouped.group_size, [&](const Expr& i) {
-    b.store(top, index(0), maximum(load(top, index(0)), absolute(load(local, base + i))));
-  });
-  const Expr amax = b.let("amax", load(top, index(0)));
-  const Expr inverse = b.let("inverse", select(less(f32(0), amax), f32(127) / amax, f32(0)));
+  const Expr amax = largest_magnitude(b, local, base, grouped.group_size, 1);
+  const Expr factor = quantizing_factor(b, amax);
   const Expr at = b.let(
       "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
   Expr total = i32(0);
@@ -318,8 +342,7 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
       const int element = grouped.element(quad, i);
       Expr code = i32(0);
       if (element >= 0) {
-        const Expr rounded = round_even(load(local, base + element) * inverse);
-        code = b.let("code", cast(DType::kI32, minimum(maximum(rounded, f32(-127)), f32(127))));
+        code = quantized_code(b, load(local, base + element), factor);
         total = b.let("total", total + code);
       }
       b.store(codes, at + (32 * quad + i), cast(DType::kI8, code));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernel/lowering/lowered.h"
+#include "kernel/lowering/page_layout.h"
 #include "kernel/templates/row_schedule.h"
 
 namespace mlc::kernel {
@@ -108,8 +109,5 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
                            const BufferRef& local, const Expr& base, const Expr& row,
                            const Expr& group, const BufferRef& codes, const BufferRef& scales,
                            const BufferRef& sums);
-// The cache's page layout: [kv_head][K: head_dim x page_tokens | V: page_tokens x head_dim].
-inline constexpr int64_t kPageTokens = 64;
-inline constexpr int64_t kBlockTokens = 128;
 
 }  // namespace mlc::kernel

@@ -6,12 +6,15 @@
 // gives m (the largest score), l (the sum of exp(score - m), sixteen chains) and o (the weighted
 // sum of V, position by position). Blocks are merged in their order, whether one item runs over all
 // of them or each was written as a partial result and is merged by the second kernel. A block that
-// a query does not see at all changes nothing. So neither chunking nor batching nor the cut into
-// items changes a bit.
+// a query does not see at all changes nothing. Of an int8 cache the codes are summed: a score is
+// multiplied by the position's scale of K, a weight by its scale of V. So neither chunking nor
+// batching nor the cut into items changes a bit.
 //
 // Item (i32 x 8): first token, number of tokens, position of the first token, index of its
 // sequence's page 0 in `pages`, first block, end of blocks, first partial result or -1, end of the
 // blocks that hold attention sinks (run first).
+#include <numeric>
+
 #include "kernel/lowering/epilogue.h"
 #include "kernel/templates/templates.h"
 #include "support/check.h"
@@ -29,12 +32,14 @@ struct Shape {
   explicit Shape(const graph::Graph& graph, graph::NodeId id)
       : node(graph.node(id)),
         cache(graph.cache_of_layer(node.attrs.int_of(Attr::kLayer))),
+        page(cache),
         heads(node.attrs.int_of(Attr::kHeads)),
         kv_heads(node.attrs.int_of(Attr::kKvHeads)),
         head_dim(node.attrs.int_of(Attr::kHeadDim)),
         queries(heads / kv_heads) {}
   const graph::Node& node;
   const graph::CacheGroup& cache;
+  PageLayout page;
   int64_t heads, kv_heads, head_dim, queries;
   int64_t padded_dim() const { return (head_dim + kLanes - 1) / kLanes * kLanes; }
   int64_t tile_rows() const { return attention_tile_tokens(queries) * queries; }
@@ -117,6 +122,7 @@ class Attention {
       });
       b_.serial("row", rows_, [&](const Expr& row) { soften(row, position, count); });
       const Expr first_page = b_.let("first_page", pages + block * (kBlockTokens / kPageTokens));
+      if (s_.page.quantized()) scale_weights(first_page, count);
       const Expr last_page = b_.let("last_page", pages + last_position_ / kPageTokens);
       rows_at_once(
           [&](const Expr& row, int64_t n) { accumulate(row, n, first_page, last_page, count); });
@@ -130,7 +136,7 @@ class Attention {
 
   Expr page_address(const Expr& at) {
     const Expr page = b_.let("page_number", cast(DType::kI64, load(pages_, at)));
-    return b_.let("at", (page * s_.kv_heads + head_) * (2 * s_.head_dim * kPageTokens));
+    return b_.let("at", (page * s_.kv_heads + head_) * s_.page.head_elements());
   }
 
   // Row r is query head r mod queries of token r / queries.
@@ -159,12 +165,17 @@ class Attention {
     });
   }
 
+  // Four rows at a time, then the rest at once, so that what is loaded of the cache is widened once
+  // for as many rows as registers hold.
   void rows_at_once(const std::function<void(const Expr&, int64_t)>& body) {
     const Expr whole = b_.let("whole", rows_ / kRowsAtOnce);
     b_.serial("rows", whole,
               [&](const Expr& i) { body(b_.let("row", i * kRowsAtOnce), kRowsAtOnce); });
     const Expr done = b_.let("done", whole * kRowsAtOnce);
-    b_.serial("row", rows_ - done, [&](const Expr& i) { body(b_.let("row", done + i), 1); });
+    // Rows are a multiple of the queries.
+    const int64_t step = std::gcd(s_.queries, kRowsAtOnce);
+    for (int64_t rest = step; rest < kRowsAtOnce; rest += step)
+      b_.if_then(equal(rows_ - done, index(rest)), [&] { body(done, rest); });
   }
 
   // `elements` of the cache from `at` on: a page is too short for the CPU to see a stream in it.
@@ -180,7 +191,7 @@ class Attention {
     b_.unrolled("i", n * kPageVectors,
                 [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
     b_.serial("c", s_.head_dim, [&](const Expr& c) {
-      prefetch(at + s_.head_dim * kPageTokens + c * kPageTokens, kPageTokens);  // the page's V
+      prefetch(at + s_.page.values() + c * kPageTokens, kPageTokens);  // the page's V
       std::vector<Expr> k;
       for (int64_t v = 0; v < kPageVectors; ++v) {
         k.push_back(b_.let(
@@ -195,12 +206,35 @@ class Attention {
         }
       }
     });
-    for (int64_t r = 0; r < n; ++r) {
-      for (int64_t v = 0; v < kPageVectors; ++v) {
+    for (int64_t v = 0; v < kPageVectors; ++v) {
+      Expr scales;
+      if (s_.page.quantized()) scales = scales_at(at + s_.page.key_scales(), v);
+      for (int64_t r = 0; r < n; ++r) {
+        const Expr sum = load(sums, index(r * kPageVectors + v));
         b_.store(scores_, (row + r) * kBlockTokens + (in_block + v * kLanes),
-                 load(sums, index(r * kPageVectors + v)));
+                 scales ? sum * scales : sum);
       }
     }
+  }
+
+  // Of an int8 cache: the scales of vector `v` of a page's positions.
+  Expr scales_at(const Expr& at, int64_t v) {
+    constexpr int64_t kBytes = kLanes * PageLayout::kScaleBytes;
+    return b_.let("scales", bitcast({DType::kF32, kLanes}, load(cache_, at + v * kBytes, kBytes)));
+  }
+
+  // Of an int8 cache: multiplies the weights of the block by the scales of V.
+  void scale_weights(const Expr& first_page, const Expr& count) {
+    b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
+      const Expr at = b_.let("at_scales", page_address(first_page + page) + s_.page.value_scales());
+      for (int64_t v = 0; v < kPageVectors; ++v) {
+        const Expr scales = scales_at(at, v);
+        b_.serial("row", rows_, [&](const Expr& row) {
+          const Expr to = b_.let("to", row * kBlockTokens + (page * kPageTokens + v * kLanes));
+          b_.store(scores_, to, load(scores_, to, kLanes) * scales);
+        });
+      }
+    });
   }
 
   // Turns the block's scores of a row into weights, updates m and l and keeps the factors for o.
@@ -263,8 +297,7 @@ class Attention {
       b_.unrolled("i", n * vectors,
                   [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
       b_.serial("page", ceil_div(count, kPageTokens), [&](const Expr& page) {
-        const Expr at =
-            b_.let("at_values", page_address(first_page + page) + s_.head_dim * kPageTokens);
+        const Expr at = b_.let("at_values", page_address(first_page + page) + s_.page.values());
         const Expr in_page =
             b_.let("in_page", minimum(index(kPageTokens), count - page * kPageTokens));
         const Expr next =

@@ -242,12 +242,16 @@ class Gemm {
       const bool aligned =
           weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
       const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
-      b_.serial("c", whole, [&](const Expr& c) {
-        unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), kLanes);
-      });
       const Expr done = b_.let("done", whole * kLanes);
-      b_.serial("c", existing - done, [&](const Expr& c) {
-        unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), 1);
+      // All columns of a group, since memory gives its bandwidth to long runs only.
+      b_.serial("g", sizes_.steps * 8, [&](const Expr& group) {
+        b_.serial("c", whole, [&](const Expr& c) {
+          unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), group, kLanes);
+        });
+        b_.serial("c", existing - done, [&](const Expr& c) {
+          unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), group,
+                         1);
+        });
       });
     }
     b_.serial("missing", index(columns) - existing, [&](const Expr& i) {
@@ -279,34 +283,31 @@ class Gemm {
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
   }
 
-  void unpack_columns(const Expr& n, const Expr& column, int lanes) {
-    const int64_t groups = m_.x_type.grouped->groups(m_.k);
-    b_.serial("g", sizes_.steps * 8, [&](const Expr& group) {
-      const Expr chain = b_.let("chain", group % 8);
-      const Expr step = b_.let("step", group / 8);
-      b_.if_then(
-          less(group, index(groups)),
-          [&] {
-            const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
-            for (size_t quad = 0; quad < codes.size(); ++quad) {
-              b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)),
-                       bitcast({DType::kU32, lanes}, codes[quad]));
-            }
-            b_.store(w_scales_, scale_at(column, chain, step),
-                     weights_->group_scales(b_, n, group, lanes));
-            if (w_zeros_) {  // the correction of a sum of one
-              b_.store(w_zeros_, scale_at(column, chain, step),
-                       weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
-            }
-          },
-          [&] {
-            for (int64_t quad = 0; quad < sizes_.quads; ++quad)
-              b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
-            b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
-            if (w_zeros_)
-              b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
-          });
-    });
+  void unpack_columns(const Expr& n, const Expr& column, const Expr& group, int lanes) {
+    const Expr chain = b_.let("chain", group % 8);
+    const Expr step = b_.let("step", group / 8);
+    b_.if_then(
+        less(group, index(m_.x_type.grouped->groups(m_.k))),
+        [&] {
+          const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
+          for (size_t quad = 0; quad < codes.size(); ++quad) {
+            b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)),
+                     bitcast({DType::kU32, lanes}, codes[quad]));
+          }
+          b_.store(w_scales_, scale_at(column, chain, step),
+                   weights_->group_scales(b_, n, group, lanes));
+          if (w_zeros_) {  // the correction of a sum of one
+            b_.store(w_zeros_, scale_at(column, chain, step),
+                     weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
+          }
+        },
+        [&] {
+          for (int64_t quad = 0; quad < sizes_.quads; ++quad)
+            b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
+          b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
+          if (w_zeros_)
+            b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
+        });
   }
 
   // Scratch of float weights: [chain][step][16 columns].
@@ -510,13 +511,7 @@ class Gemm {
                             part * kTileRows;
             chains.push_back(b_.let("chain", load(partial_, at, kLanes)));
           }
-          while (chains.size() > 1) {
-            std::vector<Expr> next;
-            for (size_t i = 0; i < chains.size() / 2; ++i)
-              next.push_back(b_.let("half", chains[i] + chains[i + chains.size() / 2]));
-            chains = std::move(next);
-          }
-          b_.store(turned, c * kTileRows, chains[0]);
+          b_.store(turned, c * kTileRows, sum_by_halves(b_, std::move(chains)));
         });
         std::vector<Expr> vectors;
         for (int64_t c = 0; c < kLanes; ++c)

@@ -19,13 +19,7 @@ class Gemv {
         parameters_(b_, m.graph, m.id),
         single_row_(single_row),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
-    if (m.int8) {
-      codes_ = parameters_.operand("x", DType::kI8, 0, 0);
-      scales_ = parameters_.operand("x_scales", DType::kF32, 0, 1);
-      sums_ = parameters_.operand("x_sums", DType::kI32, 0, 2);
-    } else {
-      x_ = parameters_.operand("x", DType::kF32, 0);
-    }
+    x_ = declare_activations(m, parameters_);
     weights_ = std::make_unique<WeightReader>(m.graph, m.id, 1, parameters_);
     epilogue_.declare(parameters_);
     if (!single_row) rows_ = parameters_.size("rows", m.rows);
@@ -96,8 +90,7 @@ class Gemv {
       const Expr column = b_.let("column", first + c);
       for_rows({1}, [&](const std::vector<Expr>& rows) {
         for (const Expr& row : rows) {
-          b_.store(local_, row * width_ + (c + at),
-                   m_.int8 ? columns_int8(column, row, lanes) : columns_floats(column, row, lanes));
+          b_.store(local_, row * width_ + (c + at), columns_floats(column, row, lanes));
         }
       });
     };
@@ -113,25 +106,9 @@ class Gemv {
     }
   }
 
-  // The rows in batches of the given sizes (falling, the last one is 1), so that weights are
-  // unpacked once a batch.
   void for_rows(const std::vector<int>& batches,
                 const std::function<void(const std::vector<Expr>&)>& body) {
-    if (single_row_) {
-      body({index(0)});
-      return;
-    }
-    Expr done = index(0);
-    for (const int batch : batches) {
-      const Expr begin = done;
-      const Expr whole = b_.let("whole", (rows_ - begin) / batch);
-      b_.serial("batch", whole, [&](const Expr& i) {
-        std::vector<Expr> rows;
-        for (int r = 0; r < batch; ++r) rows.push_back(b_.let("row", begin + (i * batch + r)));
-        body(rows);
-      });
-      done = b_.let("done", begin + whole * batch);
-    }
+    for_row_batches(b_, single_row_ ? index(1) : rows_, batches, body);
   }
 
   // What the zero of the codes adds to each group's sum, [row][group], where it is the same for all
@@ -144,7 +121,7 @@ class Gemv {
     const Expr all = single_row_ ? index(groups) : b_.let("all", rows_ * groups);
     b_.serial("i", all / 8, [&](const Expr& i) {
       b_.store(corrections_, i * 8,
-               weights_->zero_correction(b_, index(0), i, b_.let("sums", load(sums_, i * 8, 8))));
+               weights_->zero_correction(b_, index(0), i, b_.let("sums", load(x_.sums, i * 8, 8))));
     });
   }
 
@@ -168,17 +145,17 @@ class Gemv {
         const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
         const Expr correction =
             corrections_ ? b_.let("correction", load(corrections_, group, 8))
-                         : b_.let("correction",
-                                  weights_->zero_correction(b_, columns[0], block,
-                                                            b_.let("sums", load(sums_, group, 8))));
+                         : b_.let("correction", weights_->zero_correction(
+                                                    b_, columns[0], block,
+                                                    b_.let("sums", load(x_.sums, group, 8))));
         const Expr start = pad_lanes(correction, kLanes);
         std::vector<Expr> acc(columns.size(), dots.begin_at(start));
         for (size_t c = 0; c < codes[0].size(); ++c) {
-          const Expr x = b_.let("x", load(codes_, at + static_cast<int64_t>(64 * c), 64));
+          const Expr x = b_.let("x", load(x_.codes, at + static_cast<int64_t>(64 * c), 64));
           for (size_t i = 0; i < columns.size(); ++i)
             acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
         }
-        const Expr x_scales = b_.let("x_scales", load(scales_, group, 8));
+        const Expr x_scales = b_.let("x_scales", load(x_.scales, group, 8));
         for (size_t i = 0; i < columns.size(); ++i) {
           const Expr sum = b_.let("sum", dots.finish_at(acc[i], start));
           const Expr total = b_.let("total", slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8));
@@ -203,7 +180,8 @@ class Gemv {
       for (size_t v = 0; v < values[0].size(); ++v) {
         const int lanes = values[0][v]->type.lanes;
         for (size_t r = 0; r < rows.size(); ++r) {
-          const Expr x = b_.let("x", load_padded(x_, rows[r] * m_.k + (at + done), lanes, kLanes));
+          const Expr x =
+              b_.let("x", load_padded(x_.x, rows[r] * m_.k + (at + done), lanes, kLanes));
           for (size_t i = 0; i < columns.size(); ++i) {
             const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
             b_.store(chains, chain, fma(pad_lanes(values[i][v], kLanes), x, load(chains, chain)));
@@ -229,41 +207,6 @@ class Gemv {
     return sums;
   }
 
-  // A lane is a column of the result; the eight chains lie in memory, since their number g mod 8 is
-  // not constant.
-  Expr columns_int8(const Expr& column, const Expr& row, int lanes) {
-    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
-    const BufferRef chains =
-        b_.allocate("chains", {DType::kF32, 1}, kGroupLanes * lanes, Space::kLocal);
-    b_.unrolled("j", kGroupLanes,
-                [&](const Expr& j) { b_.store(chains, j * lanes, zeros(DType::kF32, lanes)); });
-    const DotAccumulator dots(m_.target, lanes);
-    b_.serial("g", grouped.groups(m_.k), [&](const Expr& group) {
-      const Expr at = b_.let("at", row * grouped.row_bytes(m_.k) +
-                                       (group / 8) * grouped.block_bytes() + (group % 8) * 4);
-      const std::vector<Expr> codes = weights_->group_codes(b_, column, group, lanes);
-      Expr acc = dots.begin();
-      for (size_t quad = 0; quad < codes.size(); ++quad) {
-        const Expr four =
-            bitcast({DType::kI32, 1}, load(codes_, at + static_cast<int64_t>(32 * quad), 4));
-        acc = b_.let("acc", dots.step(acc, codes[quad],
-                                      bitcast({DType::kI8, 4 * lanes}, broadcast(four, lanes))));
-      }
-      Expr total = b_.let("total", dots.finish(acc));
-      const Expr at_scale = b_.let("at_scale", row * grouped.padded_groups(m_.k) + group);
-      const Expr sums = broadcast(load(sums_, at_scale), lanes);
-      total = total + weights_->zero_correction(b_, column, group, sums);
-      const Expr scaled = cast(DType::kF32, total) * broadcast(load(scales_, at_scale), lanes);
-      const Expr chain = b_.let("chain", (group % kGroupLanes) * lanes);
-      b_.store(chains, chain,
-               fma(scaled, weights_->group_scales(b_, column, group, lanes),
-                   load(chains, chain, lanes)));
-    });
-    std::vector<Expr> parts;
-    for (int j = 0; j < kGroupLanes; ++j) parts.push_back(load(chains, index(j * lanes), lanes));
-    return sum_by_halves(std::move(parts));
-  }
-
   Expr columns_floats(const Expr& column, const Expr& row, int lanes) {
     const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, kLanes, Space::kRegister);
     b_.unrolled("j", kLanes,
@@ -271,24 +214,14 @@ class Gemv {
     for_vectors(b_, "k", m_.k, weights_->column_step(), [&](const Expr& base, int count) {
       for (int offset = 0; offset < count; ++offset) {
         const Expr w = weights_->decode_column(b_, column, base, offset, lanes);
-        const Expr x = broadcast(load(x_, row * m_.k + (base + offset)), lanes);
+        const Expr x = broadcast(load(x_.x, row * m_.k + (base + offset)), lanes);
         const Expr chain = index(offset % kLanes);
         b_.store(chains, chain, fma(w, x, load(chains, chain)));
       }
     });
     std::vector<Expr> parts;
     for (int j = 0; j < kLanes; ++j) parts.push_back(load(chains, index(j)));
-    return sum_by_halves(std::move(parts));
-  }
-
-  Expr sum_by_halves(std::vector<Expr> parts) {
-    while (parts.size() > 1) {
-      std::vector<Expr> next;
-      for (size_t i = 0; i < parts.size() / 2; ++i)
-        next.push_back(b_.let("half", parts[i] + parts[i + parts.size() / 2]));
-      parts = std::move(next);
-    }
-    return parts[0];
+    return sum_by_halves(b_, std::move(parts));
   }
 
   const MatmulNode& m_;
@@ -297,10 +230,7 @@ class Gemv {
   bool single_row_;
   Epilogue epilogue_;
   std::unique_ptr<WeightReader> weights_;
-  BufferRef x_;
-  BufferRef codes_;
-  BufferRef scales_;
-  BufferRef sums_;
+  ActivationBuffers x_;
   BufferRef corrections_;
   BufferRef local_;
   Expr rows_;
@@ -313,6 +243,38 @@ int64_t preferred_block_width(int64_t n, int64_t largest) {
   int64_t width = largest;
   while (width > 16 && n / width < 24) width /= 2;
   return width;
+}
+
+ActivationBuffers declare_activations(const MatmulNode& m, ParameterList& parameters) {
+  ActivationBuffers x;
+  if (m.int8) {
+    x.codes = parameters.operand("x", DType::kI8, 0, 0);
+    x.scales = parameters.operand("x_scales", DType::kF32, 0, 1);
+    x.sums = parameters.operand("x_sums", DType::kI32, 0, 2);
+  } else {
+    x.x = parameters.operand("x", DType::kF32, 0);
+  }
+  return x;
+}
+
+void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>& batches,
+                     const std::function<void(const std::vector<Expr>&)>& body) {
+  if (is_constant(rows)) {
+    MLC_CHECK(constant_value(rows) == 1) << constant_value(rows) << " rows";
+    body({index(0)});
+    return;
+  }
+  Expr done = index(0);
+  for (const int batch : batches) {
+    const Expr begin = done;
+    const Expr whole = b.let("whole", (rows - begin) / batch);
+    b.serial("batch", whole, [&](const Expr& i) {
+      std::vector<Expr> list;
+      for (int r = 0; r < batch; ++r) list.push_back(b.let("row", begin + (i * batch + r)));
+      body(list);
+    });
+    done = b.let("done", begin + whole * batch);
+  }
 }
 
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row) {

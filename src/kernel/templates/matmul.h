@@ -2,6 +2,7 @@
 // What gemv and gemm share: the operands of a matmul as parameters of a kernel.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "kernel/lowering/epilogue.h"
@@ -26,6 +27,8 @@ struct MatmulNode {
         node(g.node(i)),
         x_type(g.node(node.operands[0]).type),
         int8(x_type.grouped.has_value()),
+        by_columns(g.node(node.operands[1]).type.layout &&
+                   g.node(node.operands[1]).type.layout->order != graph::WordOrder::kRows),
         k(x_type.last()),
         rows(row_symbol(x_type)) {}
 
@@ -35,9 +38,22 @@ struct MatmulNode {
   const graph::Node& node;
   const graph::Type& x_type;
   bool int8;
+  bool by_columns;  // a row of the weights' words holds one k or a few of all columns
   int64_t k;
   formats::PlanSymbol rows;
 };
+
+// The activations of a matmul as a kernel's parameters.
+struct ActivationBuffers {
+  BufferRef x;                    // f32, or
+  BufferRef codes, scales, sums;  // grouped int8
+};
+ActivationBuffers declare_activations(const MatmulNode& m, ParameterList& parameters);
+
+// The rows [0, rows) in batches of the given sizes (falling, the last one is 1), so that weights
+// are unpacked once a batch. `rows` may be the constant 1.
+void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>& batches,
+                     const std::function<void(const std::vector<Expr>&)>& body);
 
 // Columns a block for about the same number of tasks whatever the size of the matrix.
 int64_t preferred_block_width(int64_t n, int64_t largest);

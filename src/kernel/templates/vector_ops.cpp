@@ -27,6 +27,16 @@ Expr tree_max(KernelBuilder& b, Expr v) {
               [](Expr x, Expr y) { return maximum(std::move(x), std::move(y)); });
 }
 
+Expr sum_by_halves(KernelBuilder& b, std::vector<Expr> parts) {
+  while (parts.size() > 1) {
+    std::vector<Expr> next;
+    for (size_t i = 0; i < parts.size() / 2; ++i)
+      next.push_back(b.let("half", parts[i] + parts[i + parts.size() / 2]));
+    parts = std::move(next);
+  }
+  return parts[0];
+}
+
 Expr pad_lanes(Expr v, int lanes) {
   const int have = v->type.lanes;
   if (have == lanes) return v;

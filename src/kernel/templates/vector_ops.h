@@ -24,6 +24,9 @@ inline Expr zeros(DType dtype, int lanes) {
 Expr tree_sum(KernelBuilder& b, Expr v);
 Expr tree_max(KernelBuilder& b, Expr v);
 
+// The sum of vectors (a power of two of them) by halves: i and i + n / 2, until one is left.
+Expr sum_by_halves(KernelBuilder& b, std::vector<Expr> parts);
+
 // Loads `count` elements and fills up to `lanes` with zeros; never reads beyond them.
 Expr load_padded(const BufferRef& buffer, Expr at, int count, int lanes);
 // A vector with its first lanes and zeros behind.

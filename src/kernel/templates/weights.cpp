@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/templates/weights.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "support/check.h"
@@ -181,32 +182,165 @@ Expr WeightReader::scale(const Expr& row, const Expr& group) const {
 
 std::vector<Expr> WeightReader::group_codes(KernelBuilder& b, const Expr& row, const Expr& group,
                                             int lanes) const {
-  const graph::BitLayout& l = *layout_;
-  std::vector<Expr> codes;
-  if (l.order == WordOrder::kColumns) {
-    std::vector<std::vector<Expr>> words;
-    for (int w = 0; w < l.words_per_group(); ++w) {
-      const Expr at = (group * l.words_per_group() + w) * n_ + row;
-      words.push_back(unpack_words(b, b.let("words", load(words_, at, lanes))));
-    }
-    for (size_t a = 0; a < words[0].size(); ++a) {
-      for (const auto& kinds : words) codes.push_back(kinds[a]);
-    }
-    return codes;
-  }
-  // AWQ: four columns of k side by side, one byte each.
-  const graph::GroupedInt8 grouped = graph::activations_for(l);
-  for (int quad = 0; quad < grouped.quads(); ++quad) {
-    std::vector<Expr> columns;
-    for (int i = 0; i < 4; ++i) {
-      const Expr at_row = (group * grouped.group_size + (4 * quad + i)) * (n_ / 8);
-      const Expr nibbles = b.let("codes", awq_nibbles(b, words_, at_row, row, lanes));
-      columns.push_back(i == 0 ? nibbles : shift_left(nibbles, constant(nibbles->type, 8 * i)));
-    }
-    codes.push_back(b.let("quad", bitcast({DType::kU8, 4 * lanes},
-                                          (columns[0] | columns[1]) | (columns[2] | columns[3]))));
+  std::vector<Expr> codes(static_cast<size_t>(graph::activations_for(*layout_).quads()));
+  for (int step = 0; step < strip_steps(); ++step) {
+    for (StripQuad& q : strip_quads(b, {lanes, 1}, row, group, step))
+      codes[static_cast<size_t>(q.quad)] = std::move(q.codes);
   }
   return codes;
+}
+
+int64_t WeightReader::word_rows() const {
+  return layout_->order == WordOrder::kAwq ? graph::activations_for(*layout_).group_size
+                                           : layout_->words_per_group();
+}
+
+int64_t WeightReader::words_per_row() const {
+  return layout_->order == WordOrder::kAwq ? n_ / 8 : n_;
+}
+
+int WeightReader::strip_steps() const {
+  return layout_->order == WordOrder::kAwq ? graph::activations_for(*layout_).quads()
+                                           : layout_->words_per_group();
+}
+
+namespace {
+
+// Which of its eight rows lies in nibble `nibble` of a word of AWQ.
+int awq_row(int nibble) { return nibble < 4 ? 2 * nibble : 2 * (nibble - 4) + 1; }
+
+// Elements of x and y by turns, from the low or the high half of each 16 bytes.
+Expr interleave(KernelBuilder& b, const Expr& x, const Expr& y, bool high) {
+  const int lanes = x->type.lanes;
+  const int in_piece = 16 / static_cast<int>(dtype_bytes(x->type.dtype));
+  std::vector<int> order;
+  for (int piece = 0; piece < lanes; piece += in_piece) {
+    for (int i = 0; i < in_piece / 2; ++i) {
+      const int from = piece + i + (high ? in_piece / 2 : 0);
+      order.push_back(from);
+      order.push_back(lanes + from);
+    }
+  }
+  return b.let("mixed", shuffle(x, y, order));
+}
+
+}  // namespace
+
+std::vector<int> ColumnStrip::order(int accumulator) const {
+  std::vector<int> columns;
+  for (int lane = 0; lane < lanes; ++lane) {
+    // AWQ: accumulator 2 q + h has the words 4 i + q, of each the nibbles 2 b + h.
+    columns.push_back(accumulators == 1 ? lane
+                                        : 8 * (lane / 4 * 4 + accumulator / 2) +
+                                              awq_row(2 * (lane % 4) + accumulator % 2));
+  }
+  return columns;
+}
+
+std::vector<ColumnStrip> WeightReader::strips(int64_t width, int64_t vector_bytes) const {
+  if (layout_->order != WordOrder::kAwq) return {{kLanes, 1}, {1, 1}};
+  int64_t words = std::clamp<int64_t>(vector_bytes / 4, 4, 16);
+  while (words > 4 && 8 * words > width) words /= 2;
+  return {{static_cast<int>(words), 8}, {8, 1}};
+}
+
+std::vector<WeightReader::StripQuad> WeightReader::strip_quads(KernelBuilder& b,
+                                                               const ColumnStrip& strip,
+                                                               const Expr& row, const Expr& group,
+                                                               int step) const {
+  std::vector<StripQuad> list;
+  if (layout_->order == WordOrder::kColumns) {
+    const Expr at = (group * word_rows() + step) * words_per_row() + row;
+    const std::vector<Expr> kinds = unpack_words(b, b.let("words", load(words_, at, strip.lanes)));
+    for (size_t a = 0; a < kinds.size(); ++a)
+      list.push_back({static_cast<int>(a) * layout_->words_per_group() + step, 0, kinds[a]});
+    return list;
+  }
+  // AWQ: the codes of four rows of words side by side, one byte each.
+  const auto at_row = [&](int i) {
+    return (group * word_rows() + (4 * step + i)) * words_per_row();
+  };
+  const Type bytes{DType::kU8, 4 * strip.lanes};
+  if (strip.accumulators == 1) {
+    std::vector<Expr> four;
+    for (int i = 0; i < 4; ++i) {
+      const Expr nibbles = b.let("codes", awq_nibbles(b, words_, at_row(i), row, strip.lanes));
+      four.push_back(i == 0 ? nibbles : shift_left(nibbles, constant(nibbles->type, 8 * i)));
+    }
+    const Expr quads = (four[0] | four[1]) | (four[2] | four[3]);
+    list.push_back({step, 0, b.let("quad", bitcast(bytes, quads))});
+    return list;
+  }
+  // Two rounds of interleaving bring a byte of each of the four together: two nibbles, two columns.
+  std::vector<Expr> four;
+  for (int i = 0; i < 4; ++i) {
+    const Expr words = load(words_, at_row(i) + row / 8, strip.lanes);
+    four.push_back(b.let("words", bitcast(bytes, words)));
+  }
+  const Type pairs{DType::kU16, 2 * strip.lanes};
+  const Type words{DType::kU32, strip.lanes};
+  for (int q = 0; q < 4; ++q) {
+    const auto mixed = [&](const Expr& x, const Expr& y) {
+      return bitcast(pairs, interleave(b, x, y, q >= 2));
+    };
+    const Expr both =
+        b.let("both", bitcast(words, interleave(b, mixed(four[0], four[1]), mixed(four[2], four[3]),
+                                                q % 2 != 0)));
+    const Expr high = shift_right(both, constant(words, 4));
+    list.push_back({step, 2 * q, b.let("quad", bitcast(bytes, both & 0x0f0f0f0f))});
+    list.push_back({step, 2 * q + 1, b.let("quad", bitcast(bytes, high & 0x0f0f0f0f))});
+  }
+  return list;
+}
+
+std::vector<Expr> WeightReader::strip_scales(KernelBuilder& b, const ColumnStrip& strip,
+                                             const Expr& row, const Expr& group) const {
+  if (strip.accumulators == 1) return {scales_of(b, row, group, strip.lanes)};
+  std::vector<Expr> list;
+  for (int q = 0; q < 4; ++q) {
+    std::vector<Expr> pieces;  // of the words 4 i + q
+    for (int i = 0; i < strip.lanes / 4; ++i)
+      pieces.push_back(load(scales_, group * n_ + (row + 8 * (4 * i + q)), 8));
+    const Expr joined = concat_all(b, std::move(pieces));
+    for (int half = 0; half < 2; ++half) {
+      std::vector<int> order;
+      for (int lane = 0; lane < strip.lanes; ++lane)
+        order.push_back(lane / 4 * 8 + awq_row(2 * (lane % 4) + half));
+      list.push_back(b.let("scales", cast(DType::kF32, shuffle(joined, order))));
+    }
+  }
+  return list;
+}
+
+std::vector<Expr> WeightReader::strip_zeros(KernelBuilder& b, const ColumnStrip& strip,
+                                            const Expr& row, const Expr& group) const {
+  if (strip.accumulators == 1) return {stored_zeros(b, row, group, strip.lanes)};
+  const Expr words = load(zeros_, group * words_per_row() + row / 8, strip.lanes);
+  const Expr bytes = b.let("words", bitcast({DType::kU8, 4 * strip.lanes}, words));
+  std::vector<Expr> list;
+  for (int q = 0; q < 4; ++q) {
+    std::vector<int> order;
+    for (int lane = 0; lane < strip.lanes; ++lane)
+      order.push_back(4 * (lane / 4 * 4 + q) + lane % 4);
+    const Expr both = b.let("both", shuffle(bytes, order));
+    list.push_back(b.let("zeros", cast(DType::kI32, both & 15)));
+    list.push_back(b.let("zeros", cast(DType::kI32, shift_right(both, constant(both->type, 4)))));
+  }
+  return list;
+}
+
+void WeightReader::prefetch_strip(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
+                                  const Expr& group, int step) const {
+  const bool awq = layout_->order == WordOrder::kAwq;
+  const Expr first_word = awq ? row / 8 : row;
+  const int64_t rows = word_rows() / strip_steps();
+  for (int64_t i = step * rows; i < (step + 1) * rows; ++i)
+    b.prefetch(words_, (group * word_rows() + i) * words_per_row() + first_word);
+  if (step > 0) return;
+  const Expr own = b.let("own", scale_group(group));
+  const int64_t line = 64 / dtype_bytes(scales_->element.dtype);
+  for (int64_t i = 0; i < strip.columns(); i += line) b.prefetch(scales_, own * n_ + (row + i));
+  if (zeros_) b.prefetch(zeros_, own * words_per_row() + first_word);
 }
 
 Expr WeightReader::scales_of(KernelBuilder& b, const Expr& row, const Expr& group,

@@ -9,6 +9,17 @@
 
 namespace mlc::kernel {
 
+// Neighbouring columns of the result (rows of the weights) that are computed together: a lane each
+// of one accumulator or more. With one, lane i is column i.
+struct ColumnStrip {
+  int lanes = 16;
+  int accumulators = 1;
+
+  int columns() const { return lanes * accumulators; }
+  // The column of each lane of an accumulator, counted from the strip's first.
+  std::vector<int> order(int accumulator) const;
+};
+
 class WeightReader {
  public:
   // Declares the parameters for operand `operand` of node `id`, a matrix [n, k].
@@ -42,6 +53,28 @@ class WeightReader {
   std::vector<Expr> group_codes(KernelBuilder& b, const Expr& row, const Expr& group,
                                 int lanes) const;
   Expr group_scales(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // f32
+  // Other orders: strips, widest first, of which any tile of at most `width` columns is made that
+  // begins with a word. `vector_bytes`: of a register.
+  std::vector<ColumnStrip> strips(int64_t width, int64_t vector_bytes) const;
+  // The codes of the activations' group `group` in the strip that begins at row `row`, in
+  // strip_steps() pieces.
+  struct StripQuad {
+    int quad;
+    int accumulator;
+    Expr codes;  // u8 of 4 * lanes
+  };
+  int strip_steps() const;
+  std::vector<StripQuad> strip_quads(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
+                                     const Expr& group, int step) const;
+  // Of the weights' own group `group`, for each accumulator: scales, f32, and stored zeros, i32.
+  std::vector<Expr> strip_scales(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
+                                 const Expr& group) const;
+  std::vector<Expr> strip_zeros(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
+                                const Expr& group) const;
+  // Asks for what step `step` of a strip will read in the activations' group `group`.
+  void prefetch_strip(KernelBuilder& b, const ColumnStrip& strip, const Expr& row,
+                      const Expr& group, int step) const;
+
   // By rows: scale of (row, group), f32.
   Expr scale(const Expr& row, const Expr& group) const;
   // The sum that belongs to codes counted from zero instead of the zero code: -zero * sum of the
@@ -60,6 +93,9 @@ class WeightReader {
  private:
   // The weights' group that an activations' group lies in.
   Expr scale_group(const Expr& group) const;
+  // Other orders: rows of words that hold an activations' group, and the words of one.
+  int64_t word_rows() const;
+  int64_t words_per_row() const;
   Expr scales_of(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
   Expr stored_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;  // i32
   Expr awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row, const Expr& row,
