@@ -237,8 +237,10 @@ engine = MLCEngine(model, model_lib=library)
 create = engine.chat.completions.create
 messages = [{"role": "user", "content": "hi"}]
 show(create, messages=messages, temprature=1)
-show(create, messages=messages, response_format={"type": "json_object"})
-show(create, messages=messages, logprobs=True, stream=True)
+show(create, messages=messages, response_format={"type": "jsno_object"})
+show(create, messages=messages, response_format={"type": "regex", "regex": "a("})
+show(create, messages=messages, top_logprobs=2, stream=True)
+show(create, messages=messages, logprobs=2)
 show(create, messages=messages, max_tokens=0)
 show(create, messages=messages, n=0)
 engine.terminate()
@@ -261,8 +263,10 @@ except Exception as error:
             "error: embed_text: is not implemented\n",
             "error: request: unknown member temprature\n",
             "did you mean temperature?\n",
-            "error: response_format: is {\"type\": \"json_object\"}, which is not implemented\n",
-            "error: logprobs: is true, which is not implemented\n",
+            "error: response_format: unknown type jsno_object\n",
+            "error: regex, line 1, column 3: has a ( without its )\n",
+            "error: top_logprobs: is 2 without logprobs\n",
+            "error: logprobs: is an integer\n  expected true or false\n",
             "error: max_tokens: is 0\n",
             "error: n: is 0\n",
             "error: engine: is closed\n"):
