@@ -103,12 +103,18 @@ MLC_API MlcStatus mlc_engine_info(MlcEngine* engine, const char** json);
  *     "stop_token_ids"      a list, besides the template's
  *     "ignore_eos"          true: the template's stop texts and tokens do not count
  *     "tools", "tool_choice", "chat_template_kwargs"   for the checkpoint's own chat template
- *     "n", "logprobs", "top_logprobs", "response_format"   only as if they were absent: 1, false,
- * 0, {"type": "text"} A member that is null counts as absent; any other one is an error. *request
+ *     "n"                   so many answers, 1 to 128, which share the prompt; answer i is that of
+ * seed + i
+ *     "logprobs"            true: "logprobs" of the outputs, with so many "top_logprobs" (0 to 20)
+ * each. With a prompt also the number itself, as in OpenAI's completions
+ *     "response_format"     {"type": "text"}, {"type": "json_object", "schema": …} (any object
+ * where there is no schema), {"type": "json_schema", "json_schema": {"schema": …}}, {"type":
+ * "regex", "regex": "…"} or {"type": "grammar", "grammar": "…"} (EBNF): docs/grammar.md
+ * A member that is null counts as absent; any other one is an error. *request
  * is a number above 0 for the engine's life. */
 MLC_API MlcStatus mlc_engine_add(MlcEngine* engine, const char* request_json, int64_t* request);
-/* Ends a request where it stands; its last output says so. Requests that are over or unknown are
- * ignored. */
+/* Ends a request where it stands; the last output of each of its answers says so. Requests
+ * that are over or unknown are ignored. */
 MLC_API void mlc_engine_cancel(MlcEngine* engine, int64_t request);
 
 /* Computes one step of all requests: a token of every answer, a chunk of the prompts. *more is 0
@@ -116,9 +122,12 @@ MLC_API void mlc_engine_cancel(MlcEngine* engine, int64_t request);
 MLC_API MlcStatus mlc_engine_step(MlcEngine* engine, int32_t* more);
 /* What came out since the last call, oldest first: a JSON list of objects
  *   "request"         its number
- *   "text"            what can be shown now, valid UTF-8; the texts of a request join to its answer
+ *   "index"           of the answer: 0 … n - 1
+ *   "text"            what can be shown now, valid UTF-8; the texts of an answer join to it
  *   "tokens"          ids that were sampled, also one that ended the answer
- * and, in the last one of a request,
+ *   "logprobs"        where they were asked for and there are tokens: for each {"token", "logprob",
+ * "bytes", "top_logprobs": [{"token", "logprob", "bytes"}, …]} as in OpenAI's interface
+ * and, in the last one of an answer,
  *   "finish_reason"   "stop", "length", "abort" (cancelled) or "error"
  *   "error"           with "error": the message
  *   "usage"           {"prompt_tokens", "cached_tokens" (of the prompt, which a cache held),

@@ -17,7 +17,27 @@ Output = dict[str, Any]  # as in mlc_engine_take_outputs() of mlc_llm.h
 Listener = Callable[[Output], None]
 
 
-def _run(engine: _native.Engine, calls: "queue.SimpleQueue[Callable[[], None] | None]", listeners: dict[int, Listener]) -> None:
+def answer_count(request: dict[str, Any]) -> int:
+    """How many answers a request has, which the engine took."""
+    n = request.get("n")
+    return 1 if n is None else int(n)
+
+
+class _Listening:
+    """Who listens to a request, and which of its answers are not over."""
+
+    def __init__(self, listener: Listener, answers: int) -> None:
+        self.listener = listener
+        self.open = set(range(answers))
+
+    def end(self, id: int, finish_reason: str, **members: str) -> None:
+        """Tells of every answer that is not over that it is."""
+        for index in sorted(self.open):
+            self.listener({"request": id, "index": index, "text": "", "tokens": [], "finish_reason": finish_reason, **members})
+        self.open.clear()
+
+
+def _run(engine: _native.Engine, calls: "queue.SimpleQueue[Callable[[], None] | None]", listeners: dict[int, _Listening]) -> None:
     """The thread: calls first, then a step, as long as there are requests. It holds nothing that keeps an EngineThread alive."""
     more = False
     while True:
@@ -35,16 +55,22 @@ def _run(engine: _native.Engine, calls: "queue.SimpleQueue[Callable[[], None] | 
             more = engine.step()
             outputs = json.loads(engine.take_outputs())
         except BaseException as error:  # none is known; whoever waits must hear of it
-            outputs = [{"request": id, "text": "", "tokens": [], "finish_reason": "error", "error": str(error)} for id in listeners]
-            more = False
+            for id, listening in listeners.items():
+                listening.end(id, "error", error=str(error))
+            listeners.clear()
+            outputs, more = [], False
         for output in outputs:
-            listener = listeners.get(output["request"])
+            id = output["request"]
+            if id not in listeners:
+                continue
+            listening = listeners[id]
             if "finish_reason" in output:
-                listeners.pop(output["request"], None)
-            if listener is not None:
-                listener(output)
-    for id, listener in list(listeners.items()):
-        listener({"request": id, "text": "", "tokens": [], "finish_reason": "abort"})
+                listening.open.discard(output["index"])
+                if not listening.open:
+                    del listeners[id]
+            listening.listener(output)
+    for id, listening in listeners.items():
+        listening.end(id, "abort")
     engine.close()
 
 
@@ -54,11 +80,6 @@ def _stop(calls: "queue.SimpleQueue[Callable[[], None] | None]", thread: threadi
         thread.join()
 
 
-def _tagged(results: "queue.SimpleQueue[tuple[int, Output]]", index: int) -> Listener:
-    """A listener that puts outputs with `index` into a queue."""
-    return lambda output: results.put((index, output))
-
-
 class EngineThread:
     """A native engine with the thread that uses it. Any thread may call its methods."""
 
@@ -66,7 +87,7 @@ class EngineThread:
         engine = _native.Engine(model, library, json.dumps(options))
         self._engine = engine
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._listeners: dict[int, Listener] = {}
+        self._listeners: dict[int, _Listening] = {}
         thread = threading.Thread(target=_run, args=(engine, self._calls, self._listeners), name="mlc_llm engine", daemon=True)
         thread.start()
         self._finalizer = weakref.finalize(self, _stop, self._calls, thread)
@@ -96,7 +117,7 @@ class EngineThread:
 
         def add(engine: _native.Engine) -> int:
             id = engine.add(text)
-            self._listeners[id] = listener
+            self._listeners[id] = _Listening(listener, answer_count(request))
             return id
 
         return self.call(add)
@@ -106,20 +127,19 @@ class EngineThread:
         if self._finalizer.alive:
             self._calls.put(lambda: self._engine.cancel(request))
 
-    def outputs(self, requests: list[dict[str, Any]], ids: list[int]) -> Iterator[tuple[int, Output]]:
-        """Adds requests and gives their outputs with the request's place in the list, as they come, until all are over; `ids` gets
-        their numbers. Whoever stops early (Ctrl-C, break) cancels the rest. A request that fails raises its error."""
-        results: queue.SimpleQueue[tuple[int, Output]] = queue.SimpleQueue()
+    def outputs(self, request: dict[str, Any], ids: list[int]) -> Iterator[Output]:
+        """Adds a request and gives its outputs as they come, until all of its answers are over; `ids` gets its number. Whoever stops
+        early (Ctrl-C, break) cancels the rest. A request that fails raises its error."""
+        results: queue.SimpleQueue[Output] = queue.SimpleQueue()
+        id = self.add(request, results.put)
         try:
-            for index, request in enumerate(requests):
-                ids.append(self.add(request, _tagged(results, index)))
-            remaining = len(ids)
+            ids.append(id)
+            remaining = answer_count(request)
             while remaining:
-                index, output = results.get()
+                output = results.get()
                 if output.get("finish_reason") == "error":
                     raise_error(1, output["error"])
                 remaining -= "finish_reason" in output
-                yield index, output
+                yield output
         finally:
-            for id in ids:
-                self.cancel(id)
+            self.cancel(id)

@@ -227,7 +227,7 @@ class ChatModule:
         interval = max(1, getattr(callback, "callback_interval", 2))
         text = shown = ""
         tokens = 0
-        for _, output in self._thread.outputs([request], []):
+        for output in self._thread.outputs(request, []):
             text += output["text"]
             tokens += len(output["tokens"])
             self._usage = output.get("usage", self._usage)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import dataclasses
 import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, AsyncIterator, Generic, Iterator, Literal, Optional, Sequence, TypeVar, Union, overload
 
-from mlc_llm._engine_thread import EngineThread, Output
+from mlc_llm._engine_thread import EngineThread, Output, answer_count
 from mlc_llm._errors import MLCUserError, raise_error
 from mlc_llm._model_path import find_library, find_model
-from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, Choice, ChoiceDelta, ChunkChoice,
-                              Completion, CompletionChoice, CompletionUsage)
+from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionTokenLogprob, Choice, ChoiceDelta,
+                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, TopLogprob)
 
 if TYPE_CHECKING:
     import numpy
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # Sequences and tokens of the KV cache for each mode (spec: rest_api.md section 6).
 _MODES: dict[str, dict[str, Any]] = {"local": {}, "interactive": {"max_num_sequence": 1}, "server": {"max_num_sequence": 32}}
-_DEFAULT_SEED_STEP = 0x9E3779B97F4A7C15  # far apart, so that answers of neighbouring seeds do not meet
 
 
 @dataclasses.dataclass
@@ -59,7 +59,7 @@ def _engine_options(mode: str, device: str, config: EngineConfig) -> dict[str, A
 
 
 class _Request:
-    """A call of create(): what goes to the engine, one request for each of the n answers, and what is made of the outputs."""
+    """A call of create(): what goes to the engine, and what is around the answers."""
 
     def __init__(self, kind: str, model: str, request: dict[str, Any], request_id: Optional[str], echo: str = "", suffix: str = "") -> None:
         self.id = request_id or f"{'chatcmpl' if kind == 'chat' else 'cmpl'}-{uuid.uuid4().hex}"
@@ -68,10 +68,6 @@ class _Request:
         self.created = int(time.time())
         self.echo, self.suffix = echo, suffix
         request = dict(request)
-        n = request.pop("n", None)
-        n = 1 if n is None else n
-        if not isinstance(n, int) or n < 1:
-            raise MLCUserError(f"error: n: is {n}\n  expected a positive integer")
         options = request.pop("stream_options", None) or {}
         unknown = [key for key in options if key != "include_usage"]
         if unknown:
@@ -83,36 +79,79 @@ class _Request:
             raise MLCUserError(f"error: debug_config: {unknown[0]} is not implemented\n  expected ignore_eos")
         request.update(debug)
         request.pop("user", None)  # a name for the caller's own records
-        self.requests = [dict(request) for _ in range(n)]
-        if request.get("seed") is not None:
-            for index, each in enumerate(self.requests):
-                seed = (request["seed"] + index * _DEFAULT_SEED_STEP) % 2**64
-                each["seed"] = seed - 2**64 if seed >= 2**63 else seed
+        seed = request.get("seed")
+        if isinstance(seed, int) and seed >= 2**63:  # JSON has numbers with a sign; the same bits
+            request["seed"] = seed - 2**64
+        self.request = request
 
-    def chunk(self, index: int, output: Output, first: bool) -> Optional[Union[ChatCompletionChunk, Completion]]:
-        """The piece of the stream for an output; None where it has nothing to show."""
-        finish = output.get("finish_reason")
-        text = (self.echo if first else "") + output["text"] + (self.suffix if finish else "")
-        if not text and not finish:
-            return None
-        if self.chat:
-            return ChatCompletionChunk(self.id, [ChunkChoice(index, ChoiceDelta(text), finish)], self.created, self.model)
-        return Completion(self.id, [CompletionChoice(index, text, finish)], self.created, self.model)
 
-    def last_chunk(self, usages: list[dict[str, Any]]) -> Union[ChatCompletionChunk, Completion]:
-        """The piece with the usage."""
-        if self.chat:
-            return ChatCompletionChunk(self.id, [], self.created, self.model, _usage(usages))
-        return Completion(self.id, [], self.created, self.model, _usage(usages))
+class _Answer:
+    """One of the answers to a call, as it comes."""
 
-    def response(self, texts: list[str], finishes: list[Optional[str]], usages: list[dict[str, Any]]) -> Union[ChatCompletion, Completion]:
-        """All answers, whole."""
-        texts = [self.echo + text + self.suffix for text in texts]
-        if self.chat:
-            choices = [Choice(i, ChatCompletionMessage(text), finish) for i, (text, finish) in enumerate(zip(texts, finishes))]
-            return ChatCompletion(self.id, choices, self.created, self.model, _usage(usages))
-        return Completion(self.id, [CompletionChoice(i, text, finish) for i, (text, finish) in enumerate(zip(texts, finishes))],
-                          self.created, self.model, _usage(usages))
+    def __init__(self, request: _Request, index: int) -> None:
+        self.request, self.index = request, index
+        self.finish_reason: Optional[str] = None
+        self.usage: Optional[dict[str, Any]] = None
+        self._text = ""
+        self._logprobs: list[dict[str, Any]] = []  # of tokens whose text may be held back still
+        self._begun = False
+        self._offset = len(request.echo)  # of the next token in the text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, output: Output) -> None:
+        self._text += output["text"]
+        self._logprobs += output.get("logprobs", [])
+        self.finish_reason = output.get("finish_reason")
+        self.usage = output.get("usage")
+
+    def has_news(self) -> bool:
+        """There is something to show."""
+        return bool(self._text) or self.finish_reason is not None
+
+    def choice(self) -> Choice:
+        """What came since the last one, of a chat."""
+        return Choice(self.index, ChatCompletionMessage(self._take()), self.finish_reason, self._chat_logprobs())
+
+    def chunk_choice(self) -> ChunkChoice:
+        """The same as a piece of a stream."""
+        return ChunkChoice(self.index, ChoiceDelta(self._take()), self.finish_reason, self._chat_logprobs())
+
+    def completion_choice(self) -> CompletionChoice:
+        """What came since the last one, of a prompt."""
+        logprobs = self._completion_logprobs()
+        return CompletionChoice(self.index, self._take(), self.finish_reason, logprobs)
+
+    def _take(self) -> str:
+        text = ("" if self._begun else self.request.echo) + self._text + ("" if self.finish_reason is None else self.request.suffix)
+        self._begun, self._text = True, ""
+        return text
+
+    def _chat_logprobs(self) -> Optional[ChoiceLogprobs]:
+        taken, self._logprobs = self._logprobs, []
+        content = [ChatCompletionTokenLogprob(token["token"], token["logprob"], token["bytes"], [TopLogprob(**top) for top in token["top_logprobs"]])
+                   for token in taken]
+        return ChoiceLogprobs(content) if content else None
+
+    def _completion_logprobs(self) -> Optional[CompletionLogprobs]:
+        taken, self._logprobs = self._logprobs, []
+        offsets = []
+        for place, token in enumerate(taken):
+            offsets.append(self._offset)
+            text = self._decoder.decode(bytes(token["bytes"]))
+            # Some tokenizers strip the first blank of an answer.
+            stripped = not self._begun and place == 0 and text.startswith(" ") and not self._text.startswith(" ")
+            self._offset += len(text) - stripped
+        logprobs = CompletionLogprobs([token["token"] for token in taken], [token["logprob"] for token in taken], [_by_text(token) for token in taken],
+                                      offsets)
+        return logprobs if taken else None
+
+
+def _by_text(token: dict[str, Any]) -> dict[str, float]:
+    """The most probable tokens in a place and the one that was sampled, falling. Where tokens have the same text the sampled one counts,
+    else the most probable one."""
+    values = {top["token"]: top["logprob"] for top in reversed(token["top_logprobs"])}
+    values[token["token"]] = token["logprob"]
+    return dict(sorted(values.items(), key=lambda item: -item[1]))
 
 
 def _usage(usages: list[dict[str, Any]]) -> CompletionUsage:
@@ -127,32 +166,44 @@ def _usage(usages: list[dict[str, Any]]) -> CompletionUsage:
 
 
 class _Collector:
-    """Gathers the outputs of a call."""
+    """Gathers the outputs of a call and makes OpenAI's objects of them."""
 
     def __init__(self, request: _Request) -> None:
         self.request = request
-        n = len(request.requests)
-        self.texts = [""] * n
-        self.finishes: list[Optional[str]] = [None] * n
-        self.usages: dict[int, dict[str, Any]] = {}
-        self._begun: set[int] = set()
+        self.answers: dict[int, _Answer] = {}
 
-    def chunk(self, index: int, output: Output) -> Optional[Union[ChatCompletionChunk, Completion]]:
-        piece = self.request.chunk(index, output, index not in self._begun)
-        if piece is not None:
-            self._begun.add(index)
-        self.texts[index] += output["text"]
-        if "finish_reason" in output:
-            self.finishes[index] = output["finish_reason"]
-            if "usage" in output:
-                self.usages[index] = output["usage"]
-        return piece
+    def add(self, output: Output) -> _Answer:
+        """Takes an output; gives the answer that it belongs to."""
+        index = output["index"]
+        answer = self.answers.setdefault(index, _Answer(self.request, index))
+        answer.add(output)
+        return answer
 
-    def usage_list(self) -> list[dict[str, Any]]:
-        return [self.usages[index] for index in sorted(self.usages)]
+    def chunk(self, output: Output) -> Optional[Union[ChatCompletionChunk, Completion]]:
+        """The piece of the stream for an output; None where it has nothing to show."""
+        answer = self.add(output)
+        if not answer.has_news():
+            return None
+        request = self.request
+        if request.chat:
+            return ChatCompletionChunk(request.id, [answer.chunk_choice()], request.created, request.model)
+        return Completion(request.id, [answer.completion_choice()], request.created, request.model)
+
+    def last_chunk(self) -> Union[ChatCompletionChunk, Completion]:
+        """The piece with the usage."""
+        kind = ChatCompletionChunk if self.request.chat else Completion
+        return kind(self.request.id, [], self.request.created, self.request.model, self._usage())
 
     def response(self) -> Union[ChatCompletion, Completion]:
-        return self.request.response(self.texts, self.finishes, self.usage_list())
+        """All answers, whole."""
+        request, answers = self.request, [self.answers[index] for index in sorted(self.answers)]
+        if request.chat:
+            return ChatCompletion(request.id, [answer.choice() for answer in answers], request.created, request.model, self._usage())
+        return Completion(request.id, [answer.completion_choice() for answer in answers], request.created, request.model, self._usage())
+
+    def _usage(self) -> CompletionUsage:
+        answers = [self.answers[index] for index in sorted(self.answers)]
+        return _usage([answer.usage for answer in answers if answer.usage is not None])
 
 
 class Metrics:
@@ -257,12 +308,12 @@ class MLCEngine(_EngineBase):
         collector = _Collector(request)
         try:
             ids = self._running.setdefault(request.id, [])
-            for index, output in self._thread.outputs(request.requests, ids):
-                piece = collector.chunk(index, output)
+            for output in self._thread.outputs(request.request, ids):
+                piece = collector.chunk(output)
                 if piece is not None:
                     yield piece
             if request.include_usage:
-                yield request.last_chunk(collector.usage_list())
+                yield collector.last_chunk()
         finally:
             self._running.pop(request.id, None)
 
@@ -273,8 +324,8 @@ class MLCEngine(_EngineBase):
         collector = _Collector(request)
         try:
             ids = self._running.setdefault(request.id, [])
-            for index, output in self._thread.outputs(request.requests, ids):
-                collector.chunk(index, output)
+            for output in self._thread.outputs(request.request, ids):
+                collector.add(output)
         finally:
             self._running.pop(request.id, None)
         return collector.response()
@@ -289,34 +340,33 @@ class AsyncMLCEngine(_EngineBase):
         self.chat: Chat[AsyncChatCompletions] = Chat(AsyncChatCompletions(self))
         self.completions = AsyncCompletions(self)
 
-    async def _outputs(self, request: _Request) -> AsyncIterator[tuple[int, Output]]:
+    async def _outputs(self, request: _Request) -> AsyncIterator[Output]:
         loop = asyncio.get_running_loop()
-        results: asyncio.Queue[tuple[int, Output]] = asyncio.Queue()
+        results: asyncio.Queue[Output] = asyncio.Queue()
 
-        def tell(index: int, output: Output) -> None:
+        def tell(output: Output) -> None:
             try:
-                loop.call_soon_threadsafe(results.put_nowait, (index, output))
+                loop.call_soon_threadsafe(results.put_nowait, output)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 pass
 
         ids = self._running.setdefault(request.id, [])
         over = False
 
-        def add(index: int, each: dict[str, Any]) -> None:
-            ids.append(self._thread.add(each, lambda output: tell(index, output)))
+        def add() -> None:
+            ids.append(self._thread.add(request.request, tell))
             if over:  # the task was cancelled meanwhile
                 self._thread.cancel(ids[-1])
 
         try:
-            for index, each in enumerate(request.requests):
-                await asyncio.to_thread(add, index, each)  # in a thread, since the engine may be in the middle of a step
-            remaining = len(ids)
+            await asyncio.to_thread(add)  # in a thread, since the engine may be in the middle of a step
+            remaining = answer_count(request.request)
             while remaining:
-                index, output = await results.get()
+                output = await results.get()
                 if output.get("finish_reason") == "error":
                     raise_error(1, output["error"])
                 remaining -= "finish_reason" in output
-                yield index, output
+                yield output
         finally:
             over = True
             self._running.pop(request.id, None)
@@ -325,19 +375,19 @@ class AsyncMLCEngine(_EngineBase):
 
     async def _stream(self, request: _Request) -> AsyncIterator[Any]:
         collector = _Collector(request)
-        async for index, output in self._outputs(request):
-            piece = collector.chunk(index, output)
+        async for output in self._outputs(request):
+            piece = collector.chunk(output)
             if piece is not None:
                 yield piece
         if request.include_usage:
-            yield request.last_chunk(collector.usage_list())
+            yield collector.last_chunk()
 
     async def _create(self, request: _Request, stream: bool) -> Any:
         if stream:
             return await _primed_async(self._stream(request))
         collector = _Collector(request)
-        async for index, output in self._outputs(request):
-            collector.chunk(index, output)
+        async for output in self._outputs(request):
+            collector.add(output)
         return collector.response()
 
 
@@ -410,8 +460,8 @@ class ChatCompletions:
         """Answers a conversation. Source: OpenAI's API reference, "Create chat completion".
 
         messages: [{"role": "user", "content": "hi"}, …]. options: n, max_tokens, temperature, top_p, top_k, min_p, seed, stop,
-        stop_token_ids, presence_penalty, frequency_penalty, repetition_penalty, logit_bias, tools, chat_template_kwargs, ignore_eos,
-        stream_options; absent ones are the model's. extra_body: more of them, such as {"debug_config": {"ignore_eos": True}}.
+        stop_token_ids, presence_penalty, frequency_penalty, repetition_penalty, logit_bias, logprobs, top_logprobs, response_format,
+        tools, chat_template_kwargs, ignore_eos, stream_options (docs/python.md); absent ones are the model's. extra_body: more of them, such as {"debug_config": {"ignore_eos": True}}.
         Gives a ChatCompletion, or with stream an iterator of ChatCompletionChunk. Raises MLCUserError: an option that there is
         not, that is out of range or that is not implemented; a prompt longer than the context."""
         return self._engine._create(self._engine._chat_request(messages, model, request_id, extra_body, options), stream)

@@ -32,6 +32,44 @@ class CompletionUsage(_Object):
 
 
 @dataclasses.dataclass
+class TopLogprob(_Object):
+    """One of the most probable tokens in a place. bytes: of its text, for a token that is part of a character."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+@dataclasses.dataclass
+class ChatCompletionTokenLogprob(_Object):
+    """A token that was sampled. logprob: of the model's own distribution (docs/grammar.md, "Sampling"); -9999 where it rules the token
+    out."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopLogprob]
+
+
+@dataclasses.dataclass
+class ChoiceLogprobs(_Object):
+    """Of all tokens that were sampled, also one that ended the answer."""
+
+    content: list[ChatCompletionTokenLogprob]
+
+
+@dataclasses.dataclass
+class CompletionLogprobs(_Object):
+    """The same for a prompt, in OpenAI's older form. top_logprobs: for each token the most probable ones and itself, where their texts
+    differ. text_offset: where it begins in the choice's text, in characters, behind an echo."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+@dataclasses.dataclass
 class ChatCompletionMessage(_Object):
     content: str
     role: str = "assistant"
@@ -44,6 +82,7 @@ class Choice(_Object):
     index: int
     message: ChatCompletionMessage
     finish_reason: Optional[str]
+    logprobs: Optional[ChoiceLogprobs] = None
 
 
 @dataclasses.dataclass
@@ -68,6 +107,7 @@ class ChunkChoice(_Object):
     index: int
     delta: ChoiceDelta
     finish_reason: Optional[str] = None
+    logprobs: Optional[ChoiceLogprobs] = None
 
 
 @dataclasses.dataclass
@@ -88,6 +128,7 @@ class CompletionChoice(_Object):
     index: int
     text: str
     finish_reason: Optional[str] = None
+    logprobs: Optional[CompletionLogprobs] = None
 
 
 @dataclasses.dataclass

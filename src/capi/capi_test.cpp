@@ -179,6 +179,85 @@ TEST_F(Capi, ACancelledRequestSaysSoAndTheEngineGoesOn) {
   EXPECT_EQ(run(engine).size(), 1u);
 }
 
+TEST_F(Capi, SeveralAnswersOfARequestHaveAnIndexAndAreThoseOfSeedsInARow) {
+  MlcEngine* engine = open();
+  constexpr const char* kRest = R"("prompt": "hello", "max_tokens": 8, "ignore_eos": true)";
+  const int64_t id = add(engine, cat("{\"n\": 3, \"seed\": 5, ", kRest, "}"));
+  std::map<int64_t, Json::Array> tokens;
+  int finished = 0;
+  for (int32_t more = 1; more != 0;) {
+    ASSERT_EQ(mlc_engine_step(engine, &more), MLC_OK);
+    const Json taken = outputs(engine);
+    for (const Json& output : taken.as_array()) {
+      EXPECT_EQ(*output.find("request"), Json(id));
+      EXPECT_EQ(output.find("logprobs"), nullptr);
+      for (const Json& token : output.find("tokens")->as_array())
+        tokens[output.find("index")->as_int()].push_back(token);
+      finished += output.contains("finish_reason");
+    }
+  }
+  EXPECT_EQ(finished, 3);
+  ASSERT_EQ(tokens.size(), 3u);
+  for (int64_t i = 0; i < 3; ++i) {
+    const int64_t alone = add(engine, cat("{\"seed\": ", 5 + i, ", ", kRest, "}"));
+    EXPECT_EQ(run(engine).at(alone).tokens, tokens.at(i)) << i;
+  }
+  EXPECT_NE(tokens.at(0), tokens.at(1));
+  int64_t none = 0;
+  EXPECT_EQ(mlc_engine_add(engine, R"({"prompt": "a", "n": 0})", &none), MLC_USER_ERROR);
+  EXPECT_STREQ(mlc_last_error(), "error: n: is 0\n  expected a number from 1 to 128");
+}
+
+TEST_F(Capi, LogprobsStandBesideTheTokens) {
+  MlcEngine* engine = open();
+  add(engine, R"({"prompt": "hello", "temperature": 0, "max_tokens": 6, "ignore_eos": true,
+                  "logprobs": true, "top_logprobs": 3})");
+  int64_t count = 0;
+  for (int32_t more = 1; more != 0;) {
+    ASSERT_EQ(mlc_engine_step(engine, &more), MLC_OK);
+    const Json taken = outputs(engine);
+    for (const Json& output : taken.as_array()) {
+      const Json::Array& tokens = output.find("tokens")->as_array();
+      const Json::Array& logprobs = output.find("logprobs")->as_array();
+      ASSERT_EQ(logprobs.size(), tokens.size());
+      for (size_t i = 0; i < tokens.size(); ++i, ++count) {
+        // Tokens are bytes; greedy takes the most probable one.
+        EXPECT_EQ(*logprobs[i].find("bytes"), Json(Json::Array{tokens[i]}));
+        const Json::Array& top = logprobs[i].find("top_logprobs")->as_array();
+        ASSERT_EQ(top.size(), 3u);
+        EXPECT_EQ(*top[0].find("logprob"), *logprobs[i].find("logprob"));
+        EXPECT_LT(top[0].find("logprob")->as_double(), 0);
+        EXPECT_GE(top[1].find("logprob")->as_double(), top[2].find("logprob")->as_double());
+      }
+    }
+  }
+  EXPECT_EQ(count, 6);
+  int64_t id = 0;
+  EXPECT_EQ(mlc_engine_add(engine, R"({"prompt": "a", "top_logprobs": 2})", &id), MLC_USER_ERROR);
+  EXPECT_STREQ(mlc_last_error(),
+               "error: top_logprobs: is 2 without logprobs\n  expected logprobs to be true");
+}
+
+TEST_F(Capi, AnAnswerIsInTheFormThatWasAskedFor) {
+  MlcEngine* engine = open();
+  const auto answer = [&](const std::string& format) {
+    const int64_t id =
+        add(engine, cat(R"({"prompt": "hello", "seed": 1, "response_format": )", format, "}"));
+    return run(engine).at(id);
+  };
+  const Answer regex = answer(R"({"type": "regex", "regex": "[ab]{3}(yes|no)!"})");
+  EXPECT_TRUE(regex.text.ends_with("yes!") || regex.text.ends_with("no!")) << regex.text;
+  EXPECT_EQ(*regex.last.find("finish_reason"), Json("stop"));
+  EXPECT_EQ(answer(R"({"type": "grammar", "grammar": "root ::= \"x\" \"y\""})").text, "xy");
+  EXPECT_EQ(answer(R"({"type": "json_schema", "json_schema": {"schema": {"const": 7}}})").text,
+            "7");
+  EXPECT_EQ(answer(R"({"type": "json_object", "schema": "{\"enum\": [true]}"})").text, "true");
+  int64_t id = 0;
+  const char* wrong = R"({"prompt": "a", "response_format": {"type": "regex", "regex": "a("}})";
+  EXPECT_EQ(mlc_engine_add(engine, wrong, &id), MLC_USER_ERROR);
+  EXPECT_STREQ(mlc_last_error(), "error: regex, line 1, column 3: has a ( without its )");
+}
+
 TEST_F(Capi, LogitsAreThoseThatTheAnswerWasDrawnFrom) {
   MlcEngine* engine = open();
   const int64_t id = add(engine, kGreedy);

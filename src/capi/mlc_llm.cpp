@@ -85,11 +85,19 @@ Json info(const MlcEngine& handle) {
                       {"config", handle.model.config.to_json()}};
 }
 
-Json to_json(const engine::Output& output) {
+Json to_json(const engine::Output& output, const tokenizers::Tokenizer& tokenizer) {
   Json tokens = Json::array();
   for (const int32_t token : output.tokens) tokens.push_back(int64_t{token});
-  Json json = Json::Object{
-      {"request", output.request}, {"text", output.text}, {"tokens", std::move(tokens)}};
+  Json json = Json::Object{{"request", output.request},
+                           {"index", output.index},
+                           {"text", output.text},
+                           {"tokens", std::move(tokens)}};
+  if (!output.logprobs.empty()) {
+    Json logprobs = Json::array();
+    for (const engine::TokenLogprobs& token : output.logprobs)
+      logprobs.push_back(engine::to_json(token, tokenizer));
+    json.set("logprobs", std::move(logprobs));
+  }
   if (!output.finish) return json;
   json.set("finish_reason", engine::finish_reason_name(*output.finish));
   if (output.error) json.set("error", output.error->to_string());
@@ -135,7 +143,7 @@ Result<void> take_outputs(MlcEngine* handle, const char** out) {
   MLC_RETURN_IF_ERROR(check_pointers("mlc_engine_take_outputs", handle, out));
   Json list = Json::array();
   for (const engine::Output& output : handle->engine().take_outputs())
-    list.push_back(to_json(output));
+    list.push_back(to_json(output, handle->engine().tokenizer()));
   handle->text = list.dump(-1, /*ensure_ascii=*/false);
   *out = handle->text.c_str();
   return {};

@@ -5,8 +5,23 @@
 #include <limits>
 
 #include "engine/softmax.h"
+#include "support/strings.h"
 
 namespace mlc::engine {
+namespace {
+
+constexpr double kVeryUnlikely = -9999;
+
+Json token_to_json(int32_t token, float logprob, const tokenizers::Tokenizer& tokenizer) {
+  const std::string text = tokenizer.token_bytes(token);
+  Json bytes = Json::array();
+  for (const char byte : text) bytes.push_back(int{static_cast<unsigned char>(byte)});
+  return Json::Object{{"token", escape_invalid_utf8(text)},
+                      {"logprob", std::max(kVeryUnlikely, shortest_double(logprob))},
+                      {"bytes", std::move(bytes)}};
+}
+
+}  // namespace
 
 TokenLogprobs token_logprobs(std::span<const float> all_logits, const AllowedIds& allowed,
                              int32_t token, int64_t top) {
@@ -39,6 +54,15 @@ TokenLogprobs token_logprobs(std::span<const float> all_logits, const AllowedIds
   }
   for (auto& [id, value] : result.top) value = logprob(value);
   return result;
+}
+
+Json to_json(const TokenLogprobs& logprobs, const tokenizers::Tokenizer& tokenizer) {
+  Json object = token_to_json(logprobs.token, logprobs.logprob, tokenizer);
+  Json top = Json::array();
+  for (const auto& [token, logprob] : logprobs.top)
+    top.push_back(token_to_json(token, logprob, tokenizer));
+  object.set("top_logprobs", std::move(top));
+  return object;
 }
 
 }  // namespace mlc::engine

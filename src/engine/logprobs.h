@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "engine/sampler.h"
+#include "support/json.h"
+#include "tokenizers/tokenizer.h"
 
 namespace mlc::engine {
 
@@ -24,5 +26,11 @@ struct TokenLogprobs {
 // `logits`: f32 [vocab_size]. Ids that `allowed` excludes have no share.
 TokenLogprobs token_logprobs(std::span<const float> logits, const AllowedIds& allowed,
                              int32_t token, int64_t top);
+
+// As OpenAI's chat.completion has it: {"token", "logprob", "bytes", "top_logprobs": [{"token",
+// "logprob", "bytes"}, ...]}. A token is part of a character where its bytes are no UTF-8; its text
+// then has \xNN for each of them, and "bytes" joins. JSON has no -infinity: it is -9999, which is
+// OpenAI's number for a token that is very unlikely.
+Json to_json(const TokenLogprobs& logprobs, const tokenizers::Tokenizer& tokenizer);
 
 }  // namespace mlc::engine

@@ -80,25 +80,109 @@ Result<std::vector<int32_t>> token_ids(const Json& list, std::string_view key) {
   return ids;
 }
 
-// Members that stand for what is not there yet pass only where they ask for nothing.
-Result<void> refuse_what_is_missing(const Json& object) {
-  const auto refuse = [](std::string_view key, const Json& value, std::string_view only) {
-    return user_error(std::string(key), cat("is ", value.dump(), ", which is not implemented"),
-                      std::string(only));
-  };
-  const Json* n = given(object, "n");
-  if (n != nullptr && *n != Json(1)) return refuse("n", *n, "1: add the request several times");
-  const Json* logprobs = given(object, "logprobs");
-  if (logprobs != nullptr && *logprobs != Json(false))
-    return refuse("logprobs", *logprobs, "false");
-  const Json* top = given(object, "top_logprobs");
-  if (top != nullptr && *top != Json(0)) return refuse("top_logprobs", *top, "0");
-  const Json* format = given(object, "response_format");
-  if (format != nullptr) {
-    const Json* type = format->find("type");
-    if (type == nullptr || *type != Json("text") || format->as_object().size() > 1)
-      return refuse("response_format", *format, "{\"type\": \"text\"}");
+Result<void> check_members(const Json& object, const std::string& where,
+                           const std::vector<std::string>& known) {
+  if (!object.is_object()) return wrong_kind(where, object, "an object");
+  for (const auto& [key, value] : object.as_object()) {
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      return unknown_name_error(ErrorKind::kUser, where, "member", key, known);
   }
+  return {};
+}
+
+// A JSON schema: an object, or its text.
+Result<ResponseFormat> schema_format(const Json& schema, const std::string& where) {
+  if (schema.is_object()) return ResponseFormat{ResponseFormat::Kind::kJsonSchema, schema.dump()};
+  if (!schema.is_string())
+    return wrong_kind(where, schema, "a JSON schema: an object, or its text");
+  return ResponseFormat{ResponseFormat::Kind::kJsonSchema, schema.as_string()};
+}
+
+// OpenAI's {"name", "description", "schema", "strict"}. Whatever `strict` says, what is generated
+// is valid for the schema; names and descriptions are not shown to the model, as in OpenAI's own.
+Result<ResponseFormat> json_schema_format(const Json& format) {
+  const std::string where = "response_format: json_schema";
+  const Json* object = given(format, "json_schema");
+  if (object == nullptr) {
+    return user_error("response_format", "has no json_schema",
+                      "an object with the schema: {\"schema\": {...}}");
+  }
+  MLC_RETURN_IF_ERROR(check_members(*object, where, {"name", "description", "schema", "strict"}));
+  for (const char* key : {"name", "description"}) {
+    const Json* text = given(*object, key);
+    if (text != nullptr && !text->is_string())
+      return wrong_kind(cat(where, ": ", key), *text, "a text");
+  }
+  const Json* strict = given(*object, "strict");
+  if (strict != nullptr && !strict->is_bool())
+    return wrong_kind(where + ": strict", *strict, "true or false");
+  const Json* schema = given(*object, "schema");
+  if (schema == nullptr) return user_error(where, "has no schema", "a JSON schema");
+  return schema_format(*schema, where + ": schema");
+}
+
+// {"type": "text"}; {"type": "json_object"}, with MLC LLM's "schema"; OpenAI's {"type":
+// "json_schema", "json_schema": {...}}; {"type": "regex", "regex": "..."}; web-llm's {"type":
+// "grammar", "grammar": "..."}. What the sources say is read by Engine::add().
+Result<ResponseFormat> read_response_format(const Json& object) {
+  const Json* format = given(object, "response_format");
+  if (format == nullptr) return ResponseFormat{};
+  const std::string where = "response_format";
+  if (!format->is_object()) return wrong_kind(where, *format, "an object with a type");
+  using Kind = ResponseFormat::Kind;
+  struct Type {
+    Kind kind;
+    const char* source;  // the member beside the type, or none
+  };
+  static const std::vector<std::pair<std::string, Type>> types = {
+      {"text", {Kind::kText, nullptr}},
+      {"json_object", {Kind::kJsonObject, "schema"}},
+      {"json_schema", {Kind::kJsonSchema, "json_schema"}},
+      {"regex", {Kind::kRegex, "regex"}},
+      {"grammar", {Kind::kEbnf, "grammar"}}};
+  std::vector<std::string> names;
+  for (const auto& [name, type] : types) names.push_back(name);
+  MLC_ASSIGN_OR_RETURN(const std::string name, json_string(*format, "type", where));
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) return unknown_name_error(ErrorKind::kUser, where, "type", name, names);
+  const auto [kind, member] = types[static_cast<size_t>(found - names.begin())].second;
+  std::vector<std::string> known = {"type"};
+  if (member != nullptr) known.emplace_back(member);
+  MLC_RETURN_IF_ERROR(check_members(*format, where, known));
+  if (kind == Kind::kText) return ResponseFormat{};
+  if (kind == Kind::kJsonSchema) return json_schema_format(*format);
+  const Json* source = given(*format, member);
+  if (kind == Kind::kJsonObject) {
+    if (source == nullptr) return ResponseFormat{kind};
+    return schema_format(*source, "response_format: schema");
+  }
+  MLC_ASSIGN_OR_RETURN(std::string text, json_string(*format, member, where));
+  return ResponseFormat{kind, std::move(text)};
+}
+
+// Of chats: `logprobs` is true or false, and `top_logprobs` a number. OpenAI's completions have
+// the number itself as `logprobs`; a prompt may be given with either.
+Result<void> read_logprobs(const Json& object, Request& request) {
+  const Json* logprobs = given(object, "logprobs");
+  const bool prompt = given(object, "prompt") != nullptr;
+  if (logprobs == nullptr || !logprobs->is_int() || !prompt) {
+    if (logprobs != nullptr && !logprobs->is_bool()) {
+      return wrong_kind("logprobs", *logprobs,
+                        prompt ? "true, false or an integer" : "true or false");
+    }
+    MLC_RETURN_IF_ERROR(read_bool(object, "logprobs", request.logprobs));
+    return read_integer(object, "top_logprobs", request.top_logprobs);
+  }
+  if (logprobs->as_int() < 0 || logprobs->as_int() > kMostTopLogprobs) {
+    return user_error("logprobs", cat("is ", logprobs->as_int()),
+                      cat("true, false or a number from 0 to ", kMostTopLogprobs));
+  }
+  if (given(object, "top_logprobs") != nullptr) {
+    return user_error("top_logprobs", cat("is beside logprobs ", logprobs->as_int()),
+                      "logprobs to be true, or no top_logprobs");
+  }
+  request.logprobs = true;
+  request.top_logprobs = logprobs->as_int();
   return {};
 }
 
@@ -263,17 +347,15 @@ SamplingOptions default_sampling(const formats::ChatConfig& config) {
 
 Result<Request> request_from_json(const Json& object, const formats::ChatConfig& config,
                                   const tokenizers::Tokenizer& tokenizer) {
-  if (!object.is_object()) return wrong_kind("request", object, "an object");
-  for (const auto& [key, value] : object.as_object()) {
-    if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
-      return unknown_name_error(ErrorKind::kUser, "request", "member", key, kKeys);
-  }
-  MLC_RETURN_IF_ERROR(refuse_what_is_missing(object));
+  MLC_RETURN_IF_ERROR(check_members(object, "request", kKeys));
   Request request;
   request.sampling = default_sampling(config);
   MLC_RETURN_IF_ERROR(read_sampling(object, request.sampling));
   MLC_RETURN_IF_ERROR(read_integer(object, "max_completion_tokens", request.max_tokens));
   MLC_RETURN_IF_ERROR(read_integer(object, "max_tokens", request.max_tokens));
+  MLC_RETURN_IF_ERROR(read_integer(object, "n", request.n));
+  MLC_RETURN_IF_ERROR(read_logprobs(object, request));
+  MLC_ASSIGN_OR_RETURN(request.response_format, read_response_format(object));
   MLC_RETURN_IF_ERROR(read_stops(object, config.conv_template, request));
   MLC_ASSIGN_OR_RETURN(request.prompt, read_prompt(object, config.conv_template, tokenizer));
   return request;

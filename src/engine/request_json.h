@@ -15,7 +15,7 @@ namespace mlc::engine {
 SamplingOptions default_sampling(const formats::ChatConfig& config);
 
 // Errors name the member: one that there is not, that is of another kind, or that is not
-// implemented. Ranges are checked by Engine::add().
+// implemented. Ranges and the sources of a response_format are checked by Engine::add().
 Result<Request> request_from_json(const Json& object, const formats::ChatConfig& config,
                                   const tokenizers::Tokenizer& tokenizer);
 

@@ -111,23 +111,85 @@ TEST(RequestFromJson, ToolsGoToTheCheckpointsOwnTemplate) {
             "  make it with gen_config without --conv-template");
 }
 
-TEST(RequestFromJson, WhatIsNotImplementedIsRefusedByName) {
-  const auto error = [](const std::string& member) {
-    return error_of(R"({"prompt": "a", )" + member + "}");
+using Kind = ResponseFormat::Kind;
+
+TEST(RequestFromJson, SeveralAnswersAndLogprobs) {
+  const Request absent = read(R"({"prompt": "a", "n": null, "logprobs": null})").value();
+  EXPECT_EQ(absent.n, 1);
+  EXPECT_FALSE(absent.logprobs);
+  const Request chat = read(R"({"messages": [{"role": "user", "content": "hi"}], "n": 3,
+                                "logprobs": true, "top_logprobs": 5})")
+                           .value();
+  EXPECT_EQ(chat.n, 3);
+  EXPECT_TRUE(chat.logprobs);
+  EXPECT_EQ(chat.top_logprobs, 5);
+  const Request prompt = read(R"({"prompt": "a", "logprobs": 2})").value();
+  EXPECT_TRUE(prompt.logprobs);
+  EXPECT_EQ(prompt.top_logprobs, 2);
+  const Request none = read(R"({"prompt": "a", "logprobs": 0})").value();
+  EXPECT_TRUE(none.logprobs);
+  EXPECT_EQ(none.top_logprobs, 0);
+  const Request like_a_chat =
+      read(R"({"prompt": "a", "logprobs": true, "top_logprobs": 1})").value();
+  EXPECT_TRUE(like_a_chat.logprobs);
+  EXPECT_EQ(like_a_chat.top_logprobs, 1);
+}
+
+TEST(RequestFromJson, AResponseFormatInEachOfItsForms) {
+  const auto format = [](const std::string& text) {
+    return read(cat(R"({"prompt": "a", "response_format": )", text, "}"))->response_format;
   };
-  EXPECT_EQ(error(R"("n": 2)"),
-            "error: n: is 2, which is not implemented\n"
-            "  expected 1: add the request several times");
-  EXPECT_EQ(error(R"("logprobs": true)"),
-            "error: logprobs: is true, which is not implemented\n  expected false");
-  EXPECT_EQ(error(R"("top_logprobs": 3)"),
-            "error: top_logprobs: is 3, which is not implemented\n  expected 0");
-  EXPECT_EQ(error(R"("response_format": {"type": "json_object"})"),
-            "error: response_format: is {\"type\": \"json_object\"}, which is not implemented\n"
-            "  expected {\"type\": \"text\"}");
-  EXPECT_EQ(error(R"("response_format": "json")"),
-            "error: response_format: is \"json\", which is not implemented\n"
-            "  expected {\"type\": \"text\"}");
+  EXPECT_EQ(format("null"), ResponseFormat{});
+  EXPECT_EQ(format(R"({"type": "text"})"), ResponseFormat{});
+  EXPECT_EQ(format(R"({"type": "json_object", "schema": null})"),
+            (ResponseFormat{Kind::kJsonObject}));
+  const ResponseFormat number{Kind::kJsonSchema, R"({"type": "number", "minimum": 2.0})"};
+  EXPECT_EQ(
+      format(R"({"type": "json_object", "schema": "{\"type\": \"number\", \"minimum\": 2.0}"})"),
+      number);
+  EXPECT_EQ(format(R"({"type": "json_object", "schema": {"type": "number", "minimum": 2.0}})"),
+            number);
+  EXPECT_EQ(format(R"({"type": "json_schema", "json_schema": {"name": "n", "description": "d",
+                       "strict": true, "schema": {"type": "number", "minimum": 2.0}}})"),
+            number);
+  EXPECT_EQ(format(R"({"type": "regex", "regex": "a+"})"), (ResponseFormat{Kind::kRegex, "a+"}));
+  EXPECT_EQ(format(R"({"type": "grammar", "grammar": "root ::= \"a\""})"),
+            (ResponseFormat{Kind::kEbnf, "root ::= \"a\""}));
+}
+
+TEST(RequestFromJson, WrongResponseFormatsAreNamed) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"("json")", "error: response_format: is a string\n  expected an object with a type"},
+      {R"({"type": "json_object", "schema": 3})",
+       "error: response_format: schema: is an integer\n"
+       "  expected a JSON schema: an object, or its text"},
+      {R"({"type": "json_schema"})",
+       "error: response_format: has no json_schema\n"
+       "  expected an object with the schema: {\"schema\": {...}}"},
+      {R"({"type": "json_schema", "json_schema": "{}"})",
+       "error: response_format: json_schema: is a string\n  expected an object"},
+      {R"({"type": "json_schema", "json_schema": {"name": "n"}})",
+       "error: response_format: json_schema: has no schema\n  expected a JSON schema"},
+      {R"({"type": "json_schema", "json_schema": {"name": 3, "schema": {}}})",
+       "error: response_format: json_schema: name: is an integer\n  expected a text"},
+      {R"({"type": "json_schema", "json_schema": {"strict": "yes", "schema": {}}})",
+       "error: response_format: json_schema: strict: is a string\n  expected true or false"},
+  };
+  for (const auto& [format, message] : cases)
+    EXPECT_EQ(error_of(cat(R"({"prompt": "a", "response_format": )", format, "}")), message);
+  const std::pair<const char*, const char*> beginnings[] = {
+      {"{}", "error: response_format: "},
+      {R"({"type": "jsno_object"})", "error: response_format: unknown type jsno_object\n"},
+      {R"({"type": "text", "schema": {}})", "error: response_format: unknown member schema\n"},
+      {R"({"type": "regex"})", "error: response_format: "},
+      {R"({"type": "grammar", "grammar": 1})", "error: response_format: "},
+      {R"({"type": "json_schema", "json_schema": {"schemas": {}}})",
+       "error: response_format: json_schema: unknown member schemas\n"},
+  };
+  for (const auto& [format, message] : beginnings) {
+    const std::string error = error_of(cat(R"({"prompt": "a", "response_format": )", format, "}"));
+    EXPECT_TRUE(error.starts_with(message)) << error;
+  }
 }
 
 TEST(RequestFromJson, WrongMembersAreNamed) {
@@ -148,12 +210,24 @@ TEST(RequestFromJson, WrongMembersAreNamed) {
        "  expected a list of token ids"},
       {R"("logit_bias": {"x": 1})",
        "error: logit_bias: has the member x\n  expected an object of token ids and numbers"},
+      {R"("n": "two")", "error: n: is a string\n  expected an integer"},
+      {R"("logprobs": "yes")",
+       "error: logprobs: is a string\n  expected true, false or an integer"},
+      {R"("logprobs": 21)",
+       "error: logprobs: is 21\n  expected true, false or a number from 0 to 20"},
+      {R"("logprobs": 2, "top_logprobs": 2)",
+       "error: top_logprobs: is beside logprobs 2\n"
+       "  expected logprobs to be true, or no top_logprobs"},
+      {R"("logprobs": true, "top_logprobs": true)",
+       "error: top_logprobs: is a boolean\n  expected an integer"},
       {R"("tool_choice": "auto")",
        "error: tool_choice: does not go with a prompt\n"
        "  expected messages"},
   };
   for (const auto& [member, message] : cases)
     EXPECT_EQ(error_of(cat(R"({"prompt": "a", )", member, "}")), message);
+  EXPECT_EQ(error_of(R"({"messages": [{"role": "user", "content": "hi"}], "logprobs": 2})"),
+            "error: logprobs: is an integer\n  expected true or false");
   EXPECT_EQ(error_of(R"({"prompt": 3})"),
             "error: prompt: is an integer\n  expected a text or a list of token ids");
 }

@@ -237,8 +237,10 @@ engine = MLCEngine(model, model_lib=library)
 create = engine.chat.completions.create
 messages = [{"role": "user", "content": "hi"}]
 show(create, messages=messages, temprature=1)
-show(create, messages=messages, response_format={"type": "json_object"})
-show(create, messages=messages, logprobs=True, stream=True)
+show(create, messages=messages, response_format={"type": "jsno_object"})
+show(create, messages=messages, response_format={"type": "regex", "regex": "a("})
+show(create, messages=messages, top_logprobs=2, stream=True)
+show(create, messages=messages, logprobs=2)
 show(create, messages=messages, max_tokens=0)
 show(create, messages=messages, n=0)
 engine.terminate()
@@ -261,8 +263,10 @@ except Exception as error:
             "error: embed_text: is not implemented\n",
             "error: request: unknown member temprature\n",
             "did you mean temperature?\n",
-            "error: response_format: is {\"type\": \"json_object\"}, which is not implemented\n",
-            "error: logprobs: is true, which is not implemented\n",
+            "error: response_format: unknown type jsno_object\n",
+            "error: regex, line 1, column 3: has a ( without its )\n",
+            "error: top_logprobs: is 2 without logprobs\n",
+            "error: logprobs: is an integer\n  expected true or false\n",
             "error: max_tokens: is 0\n",
             "error: n: is 0\n",
             "error: engine: is closed\n"):
@@ -320,6 +324,172 @@ print(cm._usage["completion_tokens"], cm._usage["prompt_tokens"], cm._usage["cac
     check(out == "prefill: N/A tok/s, decode: N/A tok/s\n30 5 0\n", out)
 
 
+def several_answers_are_those_of_seeds_in_a_row(program):
+    folder = Folder(program)
+    folder.python("""
+import asyncio, sys
+from mlc_llm import AsyncMLCEngine, MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+options = dict(messages=[{"role": "user", "content": "hi"}], max_tokens=12, ignore_eos=True, temperature=1)
+alone = [engine.chat.completions.create(**options, seed=seed).choices[0].message.content for seed in (5, 6, 7)]
+assert len(set(alone)) == 3, alone
+response = engine.chat.completions.create(**options, seed=5, n=3)
+assert [c.message.content for c in response.choices] == alone, (response, alone)
+assert [c.index for c in response.choices] == [0, 1, 2]
+assert [c.finish_reason for c in response.choices] == ["length"] * 3
+assert response.usage.completion_tokens == 36, response.usage
+
+def joined(chunks):
+    texts, finishes = {}, {}
+    for chunk in chunks:
+        for choice in chunk.choices:
+            texts[choice.index] = texts.get(choice.index, "") + choice.delta.content
+            finishes[choice.index] = choice.finish_reason
+    assert finishes == {0: "length", 1: "length", 2: "length"}, finishes
+    return [texts[i] for i in range(3)]
+assert joined(engine.chat.completions.create(**options, seed=5, n=3, stream=True)) == alone
+
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    response = await engine.chat.completions.create(**options, seed=5, n=3)
+    assert [c.message.content for c in response.choices] == alone
+    assert joined([chunk async for chunk in await engine.chat.completions.create(**options, seed=5, n=3, stream=True)]) == alone
+    engine.terminate()
+asyncio.run(main())
+
+# An abort ends all answers; so does closing the engine.
+finishes = []
+for chunk in engine.chat.completions.create(**{**options, "max_tokens": 300}, n=3, stream=True, request_id="mine"):
+    finishes += [c.finish_reason for c in chunk.choices if c.finish_reason]
+    engine.abort("mine")
+assert finishes == ["abort"] * 3, finishes
+big = 2**64 - 1   # as an unsigned number, or with a sign: the same seed
+assert engine.completions.create(prompt="a", max_tokens=9, seed=big).choices == engine.completions.create(prompt="a", max_tokens=9, seed=-1).choices
+finishes = []
+stream = engine.chat.completions.create(**{**options, "max_tokens": 300}, n=3, stream=True)
+engine.terminate()
+for chunk in stream:
+    finishes += [c.finish_reason for c in chunk.choices if c.finish_reason]
+assert finishes == ["abort"] * 3, finishes
+""", folder.model, folder.library)
+
+
+def log_probabilities_are_those_of_the_model(program):
+    folder = Folder(program, template="LM")
+    folder.python("""
+import json, sys
+import numpy
+from mlc_llm import MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+form = {"type": "regex", "regex": "[a-z ]{6}é[a-z ]{6}"}
+options = dict(messages=[{"role": "user", "content": "hello"}], response_format=form, seed=3, temperature=1.5)
+plain = engine.chat.completions.create(**options).choices[0]
+assert plain.logprobs is None
+choice = engine.chat.completions.create(**options, logprobs=True, top_logprobs=4).choices[0]
+content = choice.logprobs.content
+assert choice.message.content == plain.message.content
+assert b"".join(bytes(t.bytes) for t in content).decode() == choice.message.content, choice
+assert all(len(t.top_logprobs) == 4 for t in content)
+prompt = [1, *engine.encode("hello")]   # as the template makes it
+logits = engine.logits(prompt)[0].astype(float)
+logits[[id for id in range(len(logits)) if not engine.decode([id])]] = -numpy.inf   # rows that no token has
+expected = logits - logits.max() - numpy.log(numpy.exp(logits - logits.max()).sum())
+best = [t.logprob for t in content[0].top_logprobs]
+numpy.testing.assert_allclose(best, numpy.sort(expected)[::-1][:4], atol=1e-3)
+first = engine.encode(content[0].token)
+assert len(first) == 1 and abs(expected[first[0]] - content[0].logprob) < 1e-3, content[0]
+streamed = []
+for chunk in engine.chat.completions.create(**options, logprobs=True, top_logprobs=4, stream=True):
+    logprobs = chunk.choices[0].logprobs
+    streamed += logprobs.content if logprobs else []
+assert streamed == content
+
+# A prompt's: OpenAI's older form, whose numbers are the same.
+options = dict(prompt=prompt, response_format=form, seed=3, temperature=1.5)
+for echo in ("", engine.decode(prompt)):
+    choice = engine.completions.create(**options, logprobs=2, echo=bool(echo)).choices[0]
+    assert choice.text == echo + plain.message.content
+    logprobs = choice.logprobs
+    assert logprobs.tokens == [t.token for t in content]
+    assert logprobs.token_logprobs == [t.logprob for t in content]
+    for token, logprob, offset, top, chat in zip(logprobs.tokens, logprobs.token_logprobs, logprobs.text_offset, logprobs.top_logprobs, content):
+        assert choice.text[offset:].startswith(bytes(chat.bytes).decode(errors="ignore")), (choice, token, offset)
+        assert top[token] == logprob and 2 <= len(top) <= 3 and list(top.values()) == sorted(top.values(), reverse=True), top
+    assert logprobs.text_offset[0] == len(echo) and logprobs.text_offset == sorted(logprobs.text_offset)
+    joined = []
+    for chunk in engine.completions.create(**options, logprobs=2, echo=bool(echo), stream=True):
+        joined += chunk.choices[0].logprobs.text_offset if chunk.choices[0].logprobs else []
+    assert joined == logprobs.text_offset
+choice = engine.completions.create(**options, logprobs=0).choices[0]
+assert [list(top) for top in choice.logprobs.top_logprobs] == [[token] for token in choice.logprobs.tokens]
+dumped = json.loads(engine.completions.create(**options, logprobs=0).model_dump_json())
+assert dumped["choices"][0]["logprobs"]["tokens"] == choice.logprobs.tokens
+engine.terminate()
+""", folder.model, folder.library, numpy=True)
+
+
+def offsets_of_tokens_that_are_no_texts(program):
+    """Half a character begins where the character does; a tokenizer may strip the first blank of an answer; a stop string holds back."""
+    folder = Folder(program)
+    out = folder.python("""
+from mlc_llm.engine import _Answer, _Request
+def output(text, *tokens, **members):
+    def entry(token):
+        return {"token": token.decode("utf-8", "backslashreplace"), "logprob": -1.0, "bytes": list(token)}
+    return {"text": text, "logprobs": [{**entry(token), "top_logprobs": [entry(token)]} for token in tokens], **members}
+answer = _Answer(_Request("completion", "m", {}, None, echo="ab"), 0)
+answer.add(output("", b" "))
+print(answer.has_news())
+answer.add(output("x", b"x"))
+for held in (output("", b"\\xc3"), output("\\u00e9y", b"\\xa9", b"y"), output("", b" z", finish_reason="stop")):
+    if answer.has_news():
+        choice = answer.completion_choice()
+        print(ascii(choice.text), choice.logprobs.tokens, choice.logprobs.text_offset, choice.finish_reason)
+    answer.add(held)
+choice = answer.completion_choice()
+print(ascii(choice.text), choice.logprobs.tokens, choice.logprobs.text_offset, choice.finish_reason)
+""")[0]
+    check(out == r"""False
+'abx' [' ', 'x'] [2, 2] None
+'\xe9y' ['\\xc3', '\\xa9', 'y'] [3, 3, 4] None
+'' [' z'] [5] stop
+""", out)
+
+
+def answers_are_in_the_form_that_was_asked_for(program):
+    folder = Folder(program)
+    folder.python("""
+import asyncio, json, re, sys
+from mlc_llm import AsyncMLCEngine, MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+def answer(format, **options):
+    response = engine.chat.completions.create(messages=[{"role": "user", "content": "hi"}], response_format=format, n=3, seed=1, **options)
+    assert all(c.finish_reason == "stop" for c in response.choices), response
+    return [c.message.content for c in response.choices]
+schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "y"]}}, "required": ["a", "b"]}
+for format in ({"type": "json_object", "schema": json.dumps(schema)}, {"type": "json_object", "schema": schema},
+               {"type": "json_schema", "json_schema": {"name": "thing", "schema": schema, "strict": True}}):
+    for text in answer(format):
+        value = json.loads(text)
+        assert list(value) == ["a", "b"] and isinstance(value["a"], int) and value["b"] in ("x", "y"), text
+for text in answer({"type": "regex", "regex": "[0-9]{3}-(yes|no)"}):
+    assert re.fullmatch("[0-9]{3}-(yes|no)", text), text
+for text in answer({"type": "grammar", "grammar": 'root ::= "a" ("b" | "c") "d"'}):
+    assert text in ("abd", "acd"), text
+assert engine.completions.create(prompt="a", response_format={"type": "regex", "regex": "never mind"}).choices[0].text == "never mind"
+whole = engine.chat.completions.create(messages=[{"role": "user", "content": "hi"}], response_format={"type": "json_object"}, max_tokens=5, seed=1)
+assert whole.choices[0].message.content.startswith("{"), whole
+assert engine.completions.create(prompt="a", max_tokens=3, response_format={"type": "text"}, ignore_eos=True).usage.completion_tokens == 3
+
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    response = await engine.completions.create(prompt="a", response_format={"type": "json_schema", "json_schema": {"schema": {"const": [1]}}})
+    assert json.loads(response.choices[0].text) == [1], response
+    engine.terminate()
+asyncio.run(main())
+""", folder.model, folder.library)
+
+
 if __name__ == "__main__":
     if not os.path.exists(PYTHON):
         sys.exit(f"{PYTHON}: does not exist")
@@ -327,4 +497,5 @@ if __name__ == "__main__":
           examples_of_the_documentation_on_a_trained_model, the_program_is_in_the_package, answers_are_those_of_the_program,
           requests_of_asyncio_share_steps, ctrl_c_ends_an_answer_and_not_the_engine, other_threads_run_while_a_model_computes,
           errors_are_those_of_the_command_line, conversations_that_outgrow_the_context_lose_their_oldest_turns,
-          a_template_that_raises_is_an_exception, benchmark_generate_writes_so_many_tokens], at_once=2)
+          a_template_that_raises_is_an_exception, benchmark_generate_writes_so_many_tokens, several_answers_are_those_of_seeds_in_a_row,
+          log_probabilities_are_those_of_the_model, offsets_of_tokens_that_are_no_texts, answers_are_in_the_form_that_was_asked_for], at_once=2)
