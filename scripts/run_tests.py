@@ -24,6 +24,7 @@ LOGS = ROOT / "build/test"
 OBJECTS = LOGS / "objects"  # kernels that were compiled: an unchanged kernel is compiled once
 JOBS = str(len(os.sched_getaffinity(0)))
 FUZZ_SECONDS = 5
+SECONDS = {}  # of each job, for build/test/seconds.txt
 MEASURING = ["read_bandwidth"]  # end-to-end tests of the stage speed
 TARGETS = {"tsan": "runtime_test"}  # what is built of a preset, where it is not all
 # Of the integration tests, those that run our own C++ in many ways; compiled kernels are the same under a sanitizer.
@@ -57,6 +58,7 @@ class Job:
 
     def run(self):
         log = LOGS / f"{self.name}.log"
+        begin = time.monotonic()
         with open(log, "wb") as file:
             # A group of its own, so that nothing that it started outlives it.
             process = subprocess.Popen([str(word) for word in self.command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
@@ -69,6 +71,7 @@ class Job:
                 if not isinstance(error, subprocess.TimeoutExpired):
                     raise
                 status = f"none after {self.timeout_seconds} s"
+        SECONDS[self.name] = time.monotonic() - begin
         output = log.read_text(encoding="utf-8", errors="replace")
         count = self.read(self, status, output)
         if count.failed:
@@ -250,6 +253,8 @@ def main():
         count = tests() if built else Count(failed=1)
         print(f"{name}: {count} ({time.monotonic() - start:.0f} s)", flush=True)
         total += count
+    slowest = sorted(SECONDS.items(), key=lambda item: -item[1])
+    (LOGS / "seconds.txt").write_text("".join(f"{seconds:7.1f} {name}\n" for name, seconds in slowest), encoding="utf-8")
     print(total)
     return 1 if total.failed or not total.passed else 0
 
