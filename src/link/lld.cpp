@@ -2,8 +2,11 @@
 // LLD in this process. It reads and writes files, so objects pass through a temporary folder
 // (MLC_TEMP_DIR).
 #include <lld/Common/Driver.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <list>
 #include <mutex>
@@ -27,13 +30,17 @@ class TemporaryFolder {
   TemporaryFolder() {
     const std::string base =
         environment("MLC_TEMP_DIR").value_or(environment("TMPDIR").value_or("/tmp"));
-    std::string pattern = path_join(base, "mlc_llm-XXXXXX");
-    if (mkdtemp(pattern.data()) == nullptr) {
+    // Remembered before it is made: a signal may come in between.
+    static std::atomic<int> serial = 0;
+    do {
+      path_ = path_join(base, cat("mlc_llm-", process_id(), "-", serial++));
+      unfinished_.clear();
+      unfinished_.emplace_back(path_);
+    } while (mkdir(path_.c_str(), 0700) != 0 && errno == EEXIST);
+    if (!is_directory(path_)) {
       throw UserError(base, "no temporary folder can be made there", "",
                       "set MLC_TEMP_DIR to a place where you may write");
     }
-    path_ = pattern;
-    unfinished_.emplace_back(path_);
   }
   ~TemporaryFolder() {
     const auto names = list_directory(path_);
@@ -57,17 +64,11 @@ class TemporaryFolder {
 std::string link_shared(std::span<const std::string> objects, const std::string& symbol,
                         const target::Target& target) {
   TemporaryFolder folder;
-  std::vector<std::string> arguments = {"ld.lld",
-                                        "-shared",
-                                        "-z",
-                                        "defs",
-                                        "--gc-sections",
-                                        "-O2",
-                                        "--build-id=none",
-                                        "--hash-style=gnu",
-                                        "-z",
-                                        "noseparate-code",
-                                        "-s"};
+  std::vector<std::string> arguments = {
+      "ld.lld", "-shared",
+      // else it writes a temporary file of a name that we do not know
+      "--no-mmap-output-file", "-z", "defs", "--gc-sections", "-O2", "--build-id=none",
+      "--hash-style=gnu", "-z", "noseparate-code", "-s"};
   if (target.architecture == "aarch64") arguments.insert(arguments.end(), {"-m", "aarch64linux"});
   for (size_t i = 0; i < objects.size(); ++i) {
     const std::string path = folder.file(cat("object", i, ".o"));
