@@ -50,7 +50,7 @@ class FlatReader {
     uint64_t count = 0;
     if (!value(&count) || count > rest_.size() / sizeof(T)) return fail();
     items->resize(static_cast<size_t>(count));
-    std::memcpy(items->data(), rest_.data(), items->size() * sizeof(T));
+    if (count > 0) std::memcpy(items->data(), rest_.data(), items->size() * sizeof(T));
     rest_.remove_prefix(items->size() * sizeof(T));
     return true;
   }
