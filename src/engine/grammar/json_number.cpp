@@ -54,12 +54,13 @@ Expr equal_length(std::string_view low, std::string_view high, size_t i, bool at
 Expr natural_between(int64_t low, int64_t high) {
   std::vector<Expr> alternatives;
   int64_t first = 0;  // of the numbers with so many digits
-  for (int64_t last = 9; first <= high && first <= kLargest; last = last * 10 + 9) {
+  for (int64_t last = 9;; last = last * 10 + 9) {
     const int64_t from = std::max(low, first);
     const int64_t to = std::min(high, last);
     if (from <= to) {
       alternatives.push_back(equal_length(std::to_string(from), std::to_string(to), 0, true, true));
     }
+    if (last >= high || last >= kLargest) break;
     first = last + 1;
   }
   return choice(std::move(alternatives));
