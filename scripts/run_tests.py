@@ -190,7 +190,8 @@ def python():
     shutil.rmtree(LOGS / "python", ignore_errors=True)
     wheels, venv = LOGS / "python/wheels", LOGS / "python/venv"
     steps = [[sys.executable, "-m", "pip", "wheel", ".", "--no-build-isolation", "--no-deps", "--disable-pip-version-check", "-w", wheels,
-              "-Cbuild-dir=build/release", "-Ccmake.define.MLC_WITH_TESTS=ON", "-Ccmake.define.MLC_WITH_BENCH=ON"],
+              "--config-settings=build-dir=build/release", "--config-settings=cmake.define.MLC_WITH_TESTS=ON",
+              "--config-settings=cmake.define.MLC_WITH_BENCH=ON"],
              [sys.executable, "-m", "venv", venv],
              [venv / "bin/python", "-m", "pip", "install", "--no-index", "--no-deps", "--disable-pip-version-check", "-f", wheels, "mlc_llm"]]
     for number, step in enumerate(steps):

@@ -3,6 +3,7 @@
 """Wrong input of every kind: one message that says where and what, exit status 1 (2 for the command line), and no output."""
 import json
 import os
+import shutil
 import pathlib
 import pickle
 import signal
@@ -429,11 +430,13 @@ def as_nobody():
 def places_without_permission(program):
     model = make_model(program)
     prepare = as_nobody if os.geteuid() == 0 else None
-    if prepare:  # this very program and the model have to be readable for the other user
+    if prepare:  # the program and the model have to be readable for the other user
         program.folder.chmod(0o755)
-        reachable = subprocess.run([program.path, "--version"], preexec_fn=prepare, capture_output=True, check=False)
-        if reachable.returncode != 0:
-            raise Skipped(f"{program.path} cannot be run by another user")
+        program.path = shutil.copy(program.path, program.folder)
+        try:
+            subprocess.run([program.path, "--version"], preexec_fn=prepare, capture_output=True, check=True)
+        except PermissionError as error:
+            raise Skipped(f"{program.folder} is closed to other users") from error
     closed = program.folder / "closed"
     closed.mkdir()
     closed.chmod(0o555)
