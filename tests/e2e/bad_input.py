@@ -3,9 +3,9 @@
 """Wrong input of every kind: one message that says where and what, exit status 1 (2 for the command line), and no output."""
 import json
 import os
-import shutil
 import pathlib
 import pickle
+import shutil
 import signal
 import struct
 import subprocess
