@@ -136,7 +136,7 @@ from mlc_llm import AsyncMLCEngine
 async def main():
     engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
     # Long enough that the first is at work still when the last one comes.
-    await asyncio.gather(*[engine.completions.create(prompt="a" * (i + 1), max_tokens=1000, ignore_eos=True) for i in range(4)])
+    await asyncio.gather(*[engine.completions.create(prompt="a" * (i + 1), max_tokens=400, ignore_eos=True) for i in range(4)])
     print('{batch_size="4"}' in engine.metrics().prometheus_text())
     # A task that is cancelled takes its request along: the engine is idle, and answers the next one.
     task = asyncio.create_task(engine.completions.create(prompt="a", max_tokens=4000, ignore_eos=True))
