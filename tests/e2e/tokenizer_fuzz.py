@@ -178,7 +178,7 @@ def tokenizer_files(program, arguments, rng):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
-    parser.add_argument("--seconds", type=int, default=10, help="of comparing, in all")
+    parser.add_argument("--seconds", type=int, default=int(os.environ.get("TOKENIZER_FUZZ_SECONDS", "10")), help="of comparing, in all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--tokenizer", type=pathlib.Path, action="append", default=[], help="a tokenizer.json; may be given several times")
     arguments = parser.parse_args()
