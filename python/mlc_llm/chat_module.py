@@ -112,7 +112,7 @@ def _engine_changes(config: ChatConfig) -> dict[str, Any]:
     """What mlc_engine_configure() takes."""
     for name in ("tokenizer_files", "use_presharded_weights"):
         if getattr(config, name) is not None:
-            raise MLCUserError(f"error: {name}: is not implemented\n  expected None")
+            raise MLCUserError(f"error: {name}: is not implemented\n  expected None\n  leave it out: the files in the model's folder are used")
     changes = _given(config, "temperature", "top_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
     if isinstance(config.conv_template, str):
         changes["conv_template"] = config.conv_template

@@ -171,7 +171,7 @@ Result<void> logits(MlcEngine* handle, const int32_t* ids, int64_t count, MlcRow
 }  // namespace mlc::capi
 
 using namespace mlc;        // NOLINT: the functions below are C's
-using namespace mlc::capi;  // NOLINT
+using namespace mlc::capi;  // NOLINT: as above
 
 int32_t mlc_api_version(void) { return MLC_API_VERSION; }
 const char* mlc_version(void) { return version(); }

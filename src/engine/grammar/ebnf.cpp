@@ -99,15 +99,7 @@ class EbnfReader {
   }
 
   Result<Expr> read_choice(int depth) {
-    if (depth > kDeepestNesting) {
-      return cursor_.error("is nested too deeply", cat("at most ", kDeepestNesting, " levels"));
-    }
-    std::vector<Expr> alternatives;
-    do {
-      MLC_ASSIGN_OR_RETURN(Expr alternative, read_sequence(depth));
-      alternatives.push_back(std::move(alternative));
-    } while (cursor_.take_if('|'));
-    return choice(std::move(alternatives));
+    return read_alternatives(cursor_, depth, [&] { return read_sequence(depth); });
   }
 
   Result<Expr> read_sequence(int depth) {

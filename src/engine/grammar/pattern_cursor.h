@@ -118,4 +118,18 @@ class PatternCursor {
   size_t at_ = 0;
 };
 
+// Alternatives with | between them, each read by `read_sequence`.
+template <class ReadSequence>
+Result<Expr> read_alternatives(PatternCursor& cursor, int depth, ReadSequence read_sequence) {
+  if (depth > kDeepestNesting) {
+    return cursor.error("is nested too deeply", cat("at most ", kDeepestNesting, " levels"));
+  }
+  std::vector<Expr> alternatives;
+  do {
+    MLC_ASSIGN_OR_RETURN(Expr alternative, read_sequence());
+    alternatives.push_back(std::move(alternative));
+  } while (cursor.take_if('|'));
+  return choice(std::move(alternatives));
+}
+
 }  // namespace mlc::engine::grammar
