@@ -38,44 +38,52 @@ MLC_WIDEST uint64_t sum_words(const std::byte* data, int64_t bytes) {
 }
 
 constexpr int64_t kPieceBytes = 1 << 20;
+constexpr int64_t kPieces = kBufferBytes / kPieceBytes;
 
-// Threads take pieces as they come: one that is held up must not hold up the others.
-struct Job {
-  std::byte* data;
-  std::atomic<int64_t> next{0};
-  std::atomic<uint64_t> sum{0};
+// A single launch over the pieces of a buffer.
+class Pass : public runtime::ThreadPool::Work {
+ public:
+  explicit Pass(std::byte* data) : data_(data) {}
+  int64_t next_launch(int64_t) override { return 0; }
 
-  void restart() { next = 0; }
-  // The next piece, or null.
-  std::byte* take() {
-    const int64_t at = next.fetch_add(kPieceBytes, std::memory_order_relaxed);
-    return at < kBufferBytes ? data + at : nullptr;
+ protected:
+  ~Pass() = default;
+  std::byte* piece(int64_t number) const { return data_ + number * kPieceBytes; }
+
+ private:
+  std::byte* data_;
+};
+
+class Fill final : public Pass {
+ public:
+  using Pass::Pass;
+  void run_tasks(int64_t, int64_t begin, int64_t end) override {
+    std::memset(piece(begin), 1, static_cast<size_t>((end - begin) * kPieceBytes));
   }
 };
 
-void fill(void* context, int64_t) {
-  auto* job = static_cast<Job*>(context);
-  while (std::byte* piece = job->take()) std::memset(piece, 1, kPieceBytes);
-}
+class Read final : public Pass {
+ public:
+  using Pass::Pass;
+  void run_tasks(int64_t, int64_t begin, int64_t end) override {
+    sum_.fetch_add(sum_words(piece(begin), (end - begin) * kPieceBytes), std::memory_order_relaxed);
+  }
 
-void read(void* context, int64_t) {
-  auto* job = static_cast<Job*>(context);
-  uint64_t sum = 0;
-  while (const std::byte* piece = job->take()) sum += sum_words(piece, kPieceBytes);
-  job->sum += sum;
-}
+ private:
+  std::atomic<uint64_t> sum_{0};  // keeps the reads
+};
 
 }  // namespace
 
 Result<double> read_bandwidth(runtime::ThreadPool& pool) {
   MLC_ASSIGN_OR_RETURN(const runtime::Memory buffer, runtime::Memory::reserve(kBufferBytes));
-  Job job{.data = buffer.data()};
-  pool.run(fill, &job);  // every page has memory of its own
+  Fill fill(buffer.data());
+  pool.run(fill, kPieces);  // every page has memory of its own
+  Read read(buffer.data());
   double best = 0;
   for (int i = 0; i < kRuns; ++i) {
-    job.restart();
     const double begin = now_seconds();
-    pool.run(read, &job);
+    pool.run(read, kPieces);
     best = std::max(best, static_cast<double>(kBufferBytes) / (now_seconds() - begin));
   }
   return best;

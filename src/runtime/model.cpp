@@ -35,7 +35,7 @@ Model::Model(ModelLibrary library, formats::ParameterShards weights, int64_t thr
     : library_(std::move(library)),
       weights_(std::move(weights)),
       pool_(threads),
-      shares_(pool_.size()) {}
+      spent_(static_cast<size_t>(pool_.size())) {}
 
 Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::ParameterShards weights,
                                              int64_t threads) {
@@ -174,17 +174,10 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
     }
     if (launch.tasks > 0) launches_.push_back(launch);
   }
-  // Launches of one task are run by the thread that comes last to the barrier before them, which
-  // saves their own.
-  int64_t serial = 0;
-  for (size_t i = launches_.size(); i-- > 0;) {
-    launches_[i].serial_after = serial;
-    serial = launches_[i].tasks == 1 ? serial + 1 : 0;
-  }
   return {};
 }
 
-void Model::launch_tasks(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const {
+void Model::call_kernel(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const {
   const MlcKernelArgs args{address_of(slots_.data() + launch.first_slot),
                            address_of(scratch_[static_cast<size_t>(thread)].data())};
   launch.kernel(&args, begin, end);
@@ -197,50 +190,33 @@ void Model::add_time(const Launch& launch, double seconds) {
   ++time.runs;
 }
 
-void Model::work(int64_t thread) {
-  for (size_t i = 0; i < launches_.size();) {
-    const Launch& launch = launches_[i];
-    const double begin = profiling_ ? thread_seconds() : 0;
-    for (auto taken = shares_.take(thread); taken.begin < taken.end; taken = shares_.take(thread)) {
-      launch_tasks(launch, thread, taken.begin, taken.end);
-    }
-    // A profile counts the serial launches to themselves and the wait for the slowest thread to the
-    // parallel one.
-    struct Tail {
-      Model* model;
-      size_t first;
-      int64_t thread;
-      double begin;
-    } tail{this, i, thread, begin};
-    pool_.barrier(
-        [](void* context) {
-          const Tail& t = *static_cast<const Tail*>(context);
-          Model& model = *t.model;
-          const Launch& parallel = model.launches_[t.first];
-          double from = t.begin;
-          for (int64_t k = 0; k <= parallel.serial_after; ++k) {
-            const Launch& own = model.launches_[t.first + static_cast<size_t>(k)];
-            if (k > 0) model.launch_tasks(own, t.thread, 0, 1);
-            if (model.profiling_) {
-              const double now = thread_seconds();
-              model.add_time(own, now - from);
-              from = now;
-            }
-          }
-          const size_t next = t.first + 1 + static_cast<size_t>(parallel.serial_after);
-          if (next < model.launches_.size()) model.shares_.set(model.launches_[next].tasks);
-        },
-        &tail);
-    i += 1 + static_cast<size_t>(launch.serial_after);
+void Model::run_tasks(int64_t thread, int64_t begin, int64_t end) {
+  const double from = profiling_ ? thread_seconds() : 0;
+  call_kernel(launches_[launch_], thread, begin, end);
+  if (!profiling_) return;
+  Spent& spent = spent_[static_cast<size_t>(thread)];
+  if (spent.launch != launch_) spent = {launch_, 0};
+  spent.seconds += thread_seconds() - from;
+}
+
+// Launches of one task are run at once, which saves their own round of the threads.
+int64_t Model::next_launch(int64_t thread) {
+  if (profiling_) add_time(launches_[launch_], spent_[static_cast<size_t>(thread)].seconds);
+  while (++launch_ < launches_.size() && launches_[launch_].tasks == 1) {
+    const double from = profiling_ ? thread_seconds() : 0;
+    call_kernel(launches_[launch_], thread, 0, 1);
+    if (profiling_) add_time(launches_[launch_], thread_seconds() - from);
   }
+  return launch_ < launches_.size() ? launches_[launch_].tasks : 0;
 }
 
 Result<std::span<const float>> Model::run(const KvCache& cache,
                                           std::span<const SequenceTokens> batch) {
   const StepTables tables = make_step_tables(plan(), cache, batch, pool_.size());
   MLC_RETURN_IF_ERROR(prepare(tables, cache));
-  if (!launches_.empty()) shares_.set(launches_[0].tasks);
-  pool_.run([](void* self, int64_t thread) { static_cast<Model*>(self)->work(thread); }, this);
+  launch_ = 0;
+  spent_.assign(spent_.size(), {});
+  if (!launches_.empty()) pool_.run(*this, launches_[0].tasks);
   const auto* logits =
       reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
   return std::span<const float>(logits,

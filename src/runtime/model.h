@@ -14,7 +14,6 @@
 #include "runtime/memory.h"
 #include "runtime/model_library.h"
 #include "runtime/step.h"
-#include "runtime/task_shares.h"
 #include "runtime/thread_pool.h"
 
 namespace mlc::runtime {
@@ -28,7 +27,7 @@ struct CallTime {
   int64_t runs = 0;
 };
 
-class Model {
+class Model final : private ThreadPool::Work {
  public:
   // Errors: a weight that the library needs is missing or has another shape or dtype (another model
   // or quantization).
@@ -55,16 +54,16 @@ class Model {
     MlcKernel kernel;
     size_t first_slot;  // in slots_
     int64_t tasks;
-    int64_t serial_after = 0;  // launches of one task that follow
-    size_t call;               // of the plan
+    size_t call;  // of the plan
     const std::string* name;
   };
 
   Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
   Result<void> bind_weights();
   Result<void> prepare(const StepTables& tables, const KvCache& cache);
-  void work(int64_t thread);
-  void launch_tasks(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const;
+  void run_tasks(int64_t thread, int64_t begin, int64_t end) override;
+  int64_t next_launch(int64_t thread) override;
+  void call_kernel(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const;
   void add_time(const Launch& launch, double seconds);
 
   ModelLibrary library_;
@@ -78,9 +77,15 @@ class Model {
   std::vector<Memory> scratch_;  // by thread
   std::vector<Launch> launches_;
   std::vector<uint64_t> slots_;
-  TaskShares shares_;
+  size_t launch_ = 0;  // the one at hand
   std::vector<CallTime> profile_;
   bool profiling_ = false;
+  // Where a profile is made: what a thread has spent on its tasks of the launch at hand.
+  struct alignas(64) Spent {
+    size_t launch = 0;
+    double seconds = 0;
+  };
+  std::vector<Spent> spent_;  // by thread
 };
 
 }  // namespace mlc::runtime

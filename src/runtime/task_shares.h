@@ -19,19 +19,26 @@ class TaskShares {
 
   explicit TaskShares(int64_t threads);
 
-  // Divides tasks 0 .. tasks - 1, below 2^32. No thread may be taking meanwhile.
+  // Divides tasks 0 .. tasks - 1. All tasks that were taken before must be done; a thread that asks
+  // meanwhile gets tasks of the new launch or none. What was written before is seen by who gets
+  // any.
   void set(int64_t tasks);
   // The next tasks for a thread.
   Range take(int64_t thread);
 
  private:
+  // Chunks of tasks, [begin, end) in the lower two quarters. The upper half counts launches: a
+  // thread that was held up between reading and taking must not take a later launch's chunk for the
+  // one that it saw.
   struct alignas(64) Share {
-    std::atomic<uint64_t> range{0};  // begin in the upper half, end in the lower one
+    std::atomic<uint64_t> chunks{0};
   };
-  static Range take_from(Share& share, int64_t chunk, bool from_end);
 
   int64_t threads_;
-  int64_t chunk_ = 1;
+  uint32_t launch_ = 0;
+  // Of the launch at hand: read by who has taken chunks of it, so that it can't end meanwhile.
+  int64_t tasks_ = 0;
+  int64_t chunk_tasks_ = 1;
   std::unique_ptr<Share[]> shares_;
 };
 

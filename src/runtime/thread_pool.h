@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads that run one function together. Within a run they meet at barriers by spinning; between
-// runs they spin a short while and then sleep.
+// Threads that work through launches together: a launch is a number of tasks that may run at once,
+// and the next one begins when all of them are done. What counts is that the tasks are done, not
+// that every thread has come: one that another program keeps from its core holds the others up only
+// where it has tasks in hand, and joins whatever launch is at hand when it is back.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -11,24 +12,31 @@ namespace mlc::runtime {
 
 class ThreadPool {
  public:
+  // What a run does. Its members see what an earlier launch's tasks wrote.
+  class Work {
+   public:
+    // Tasks [begin, end) of the launch at hand, on one of several threads at once.
+    virtual void run_tasks(int64_t thread, int64_t begin, int64_t end) = 0;
+    // Called on the thread that finished the launch at hand, when no other runs tasks. Makes the
+    // next launch the one at hand and returns how many tasks it has; 0 ends the run.
+    virtual int64_t next_launch(int64_t thread) = 0;
+
+   protected:
+    ~Work() = default;
+  };
+
   explicit ThreadPool(int64_t threads);
   ~ThreadPool();
 
   int64_t size() const { return size_; }
-  // Calls function(context, thread) for thread 0 .. size() - 1, thread 0 on the caller's, and
-  // returns when all did.
-  void run(void (*function)(void* context, int64_t thread), void* context);
-  // Inside a run: returns when every thread of the pool has called it as often. The last thread to
-  // come calls `last` before the others go on.
-  void barrier(void (*last)(void* context), void* context);
+  // Runs work's launches, of which the first has `tasks` tasks (more than none), and returns when
+  // next_launch did return 0. The caller is thread 0.
+  void run(Work& work, int64_t tasks);
 
  private:
   struct Workers;
   int64_t size_;
   std::unique_ptr<Workers> workers_;
-  alignas(64) std::atomic<int64_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{
-      0};  // on a line of its own: the waiting threads read it all the time
 };
 
 }  // namespace mlc::runtime

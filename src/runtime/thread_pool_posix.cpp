@@ -3,8 +3,10 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <vector>
 
+#include "runtime/task_shares.h"
 #include "runtime/thread_pool.h"
 
 namespace mlc::runtime {
@@ -18,65 +20,93 @@ void pause_cpu() {
 #endif
 }
 
-// Spins until done() or `spins` tries are over; yields the core now and then, for there may be more
-// threads than cores.
-template <class F>
-bool spin_until(F done, int64_t spins) {
-  for (int64_t i = 0; i < spins; ++i) {
-    if (done()) return true;
-    if (i % 1024 == 1023) {
-      sched_yield();
-    } else {
-      pause_cpu();
-    }
-  }
-  return done();
-}
-
 constexpr int64_t kSpinsBeforeSleep = 20000;  // some hundred microseconds
 
 }  // namespace
 
 struct ThreadPool::Workers {
   struct Start {
-    ThreadPool* pool;
+    Workers* workers;
     int64_t thread;
   };
 
+  explicit Workers(int64_t threads) : shares(threads) {}
+
   std::vector<pthread_t> threads;
   std::vector<Start> starts;
-  std::atomic<uint32_t> generation{0};  // counts runs; workers wait for it to change
-  std::atomic<int64_t> running{0};
+  TaskShares shares;
+  // Of the run at hand. Read by those who have tasks of it in hand, so that it can't end meanwhile.
+  Work* work = nullptr;
+  alignas(64) std::atomic<int64_t> left{0};  // tasks of the launch at hand that are not done
+  // Counts launches and ends of runs; on a line of its own: who waits reads it all the time.
+  alignas(64) std::atomic<uint32_t> changes{0};
+  std::atomic<bool> running{false};
   std::atomic<bool> stop{false};
-  void (*function)(void*, int64_t) = nullptr;
-  void* context = nullptr;
+
+  void publish() {
+    changes.fetch_add(1, std::memory_order_seq_cst);
+    changes.notify_all();
+  }
+
+  void begin(int64_t tasks) {
+    left.store(tasks, std::memory_order_relaxed);
+    shares.set(tasks);
+    publish();
+  }
+
+  // Takes tasks for as long as there are any, and begins the next launch where it finished one.
+  void help(int64_t thread) {
+    while (true) {
+      int64_t done = 0;
+      for (auto taken = shares.take(thread); taken.begin < taken.end; taken = shares.take(thread)) {
+        work->run_tasks(thread, taken.begin, taken.end);
+        done += taken.end - taken.begin;
+      }
+      if (done == 0 || left.fetch_sub(done, std::memory_order_acq_rel) != done) return;
+      const int64_t tasks = work->next_launch(thread);
+      if (tasks == 0) {
+        running.store(false, std::memory_order_release);
+        publish();
+        return;
+      }
+      begin(tasks);
+    }
+  }
+
+  // Returns when `changes` is no longer `seen`. Spins for a while before it sleeps, and yields the
+  // core now and then, for there may be more threads than cores.
+  void wait(uint32_t seen) {
+    for (int64_t i = 1; i <= kSpinsBeforeSleep; ++i) {
+      if (changes.load(std::memory_order_acquire) != seen) return;
+      if (i % 1024 == 0) {
+        sched_yield();
+      } else {
+        pause_cpu();
+      }
+    }
+    changes.wait(seen, std::memory_order_acquire);
+  }
 
   static void* enter(void* argument) {
     const Start start = *static_cast<Start*>(argument);
-    Workers& self = *start.pool->workers_;
-    uint32_t seen = 0;
-    while (true) {
-      if (!spin_until([&] { return self.generation.load(std::memory_order_acquire) != seen; },
-                      kSpinsBeforeSleep)) {
-        self.generation.wait(seen, std::memory_order_acquire);
-        if (self.generation.load(std::memory_order_acquire) == seen) continue;
-      }
-      ++seen;
-      if (self.stop.load(std::memory_order_relaxed)) return nullptr;
-      self.function(self.context, start.thread);
-      self.running.fetch_sub(1, std::memory_order_release);
+    Workers& self = *start.workers;
+    while (!self.stop.load(std::memory_order_relaxed)) {
+      const uint32_t seen = self.changes.load(std::memory_order_acquire);
+      self.help(start.thread);
+      self.wait(seen);
     }
+    return nullptr;
   }
 };
 
 ThreadPool::ThreadPool(int64_t threads)
-    : size_(std::max<int64_t>(1, threads)), workers_(std::make_unique<Workers>()) {
+    : size_(std::max<int64_t>(1, threads)), workers_(std::make_unique<Workers>(size_)) {
   workers_->starts.resize(static_cast<size_t>(size_));
   for (int64_t i = 1; i < size_; ++i) {
-    workers_->starts[static_cast<size_t>(i)] = {this, i};
+    Workers::Start& start = workers_->starts[static_cast<size_t>(i)];
+    start = {workers_.get(), i};
     pthread_t thread;
-    if (pthread_create(&thread, nullptr, Workers::enter,
-                       &workers_->starts[static_cast<size_t>(i)]) != 0) {
+    if (pthread_create(&thread, nullptr, Workers::enter, &start) != 0) {
       size_ = i;  // go on with those there are
       break;
     }
@@ -86,41 +116,23 @@ ThreadPool::ThreadPool(int64_t threads)
 
 ThreadPool::~ThreadPool() {
   workers_->stop = true;
-  workers_->generation.fetch_add(1, std::memory_order_release);
-  workers_->generation.notify_all();
+  workers_->publish();
   for (const pthread_t thread : workers_->threads) pthread_join(thread, nullptr);
 }
 
-void ThreadPool::run(void (*function)(void*, int64_t), void* context) {
+void ThreadPool::run(Work& work, int64_t tasks) {
   if (size_ == 1) {
-    function(context, 0);
+    for (; tasks > 0; tasks = work.next_launch(0)) work.run_tasks(0, 0, tasks);
     return;
   }
-  workers_->function = function;
-  workers_->context = context;
-  workers_->running.store(size_ - 1, std::memory_order_relaxed);
-  workers_->generation.fetch_add(1, std::memory_order_release);
-  workers_->generation.notify_all();
-  function(context, 0);
-  while (!spin_until([&] { return workers_->running.load(std::memory_order_acquire) == 0; },
-                     kSpinsBeforeSleep)) {
-  }
-}
-
-void ThreadPool::barrier(void (*last)(void*), void* context) {
-  if (size_ == 1) {
-    last(context);
-    return;
-  }
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size_ - 1) {
-    last(context);
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    return;
-  }
-  while (!spin_until([&] { return phase_.load(std::memory_order_acquire) != phase; },
-                     kSpinsBeforeSleep)) {
+  workers_->work = &work;
+  workers_->running.store(true, std::memory_order_relaxed);
+  workers_->begin(tasks);
+  while (true) {
+    const uint32_t seen = workers_->changes.load(std::memory_order_acquire);
+    workers_->help(0);
+    if (!workers_->running.load(std::memory_order_acquire)) return;
+    workers_->wait(seen);
   }
 }
 

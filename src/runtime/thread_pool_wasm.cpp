@@ -8,7 +8,8 @@ struct ThreadPool::Workers {};
 
 ThreadPool::ThreadPool(int64_t) : size_(1) {}
 ThreadPool::~ThreadPool() = default;
-void ThreadPool::run(void (*function)(void*, int64_t), void* context) { function(context, 0); }
-void ThreadPool::barrier(void (*last)(void*), void* context) { last(context); }
+void ThreadPool::run(Work& work, int64_t tasks) {
+  for (; tasks > 0; tasks = work.next_launch(0)) work.run_tasks(0, 0, tasks);
+}
 
 }  // namespace mlc::runtime
