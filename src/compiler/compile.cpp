@@ -252,7 +252,8 @@ CompileReport compile(const CompileOptions& options) {
       options.quantization.empty() ? cat(options.model, ": quantization") : "--quantization"));
   const OptFlags opt = parse_opt(options.opt, quantization);
   const CompileOverrides overrides = parse_overrides(options.overrides);
-  std::vector<target::Target> targets = parse_host(options.host);
+  std::vector<target::Target> targets =
+      options.targets.empty() ? parse_host(options.host) : options.targets;
   for (target::Target& t : targets) {
     if (t.level == "native") t.tune_cpu = codegen::host_cpu_name();
   }

@@ -19,6 +19,7 @@ struct CompileOptions {
   std::string model_type = "auto";
   std::string device = "auto";
   std::string host = "auto";
+  std::vector<target::Target> targets;  // best first; empty: those that `host` names
   std::string opt = "O2";
   std::string overrides;
   std::string output;

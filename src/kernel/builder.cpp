@@ -463,6 +463,13 @@ void KernelBuilder::prefetch(const BufferRef& buffer, Expr at) {
   add({.kind = StmtKind::kPrefetch, .buffer = buffer, .index = std::move(at)});
 }
 
+void KernelBuilder::tile_dot(const BufferRef& c, Expr at, TileDot operands) {
+  add({.kind = StmtKind::kTileDot,
+       .buffer = c,
+       .index = std::move(at),
+       .tile_dot = std::move(operands)});
+}
+
 void KernelBuilder::barrier() { add({.kind = StmtKind::kBarrier}); }
 
 void KernelBuilder::loop(std::string name, Expr extent, ForKind kind, const LoopBody& body) {

@@ -97,6 +97,8 @@ class KernelBuilder {
   // Shared memory belongs to the GPU block, wherever in it the call stands.
   BufferRef allocate(std::string name, Type element, int64_t size, Space space);
   void prefetch(const BufferRef& buffer, Expr at);
+  // c[16 rows][16 lanes] from `at` on = the products of `operands` (docs/ir.md).
+  void tile_dot(const BufferRef& c, Expr at, TileDot operands);
   void barrier();  // of the threads of a GPU block
   void loop(std::string name, Expr extent, ForKind kind, const LoopBody& body);
   void serial(std::string name, Expr extent, const LoopBody& body);

@@ -203,6 +203,9 @@ class Interpreter {
         }
         break;
       }
+      case StmtKind::kTileDot:
+        tile_dot(s);
+        break;
       case StmtKind::kFor: {
         int64_t begin = 0;
         int64_t end = static_cast<int64_t>(eval(s.extent).lanes[0]);
@@ -227,6 +230,27 @@ class Interpreter {
       case StmtKind::kBarrier:
       case StmtKind::kPrefetch:
         break;
+    }
+  }
+
+  void tile_dot(const StmtNode& s) {
+    const TileDot& t = s.tile_dot;
+    const auto at = [&](const Expr& e) { return static_cast<int64_t>(eval(e).lanes[0]); };
+    const int64_t c = at(s.index);
+    const int64_t a = at(t.a_index);
+    const int64_t b = at(t.b_index);
+    for (int64_t row = 0; row < kTileDotSize; ++row) {
+      for (int64_t lane = 0; lane < kTileDotSize; ++lane) {
+        int64_t sum = 0;
+        for (int64_t quad = 0; quad < t.quads; ++quad) {
+          const uint64_t word = read(*t.a, a + row * t.row_words + quad);
+          for (int64_t i = 0; i < 4; ++i) {
+            sum += small(word >> (8 * i) & 0xff) *
+                   static_cast<int64_t>(read(*t.b, b + (quad * kTileDotSize + lane) * 4 + i));
+          }
+        }
+        write(*s.buffer, c + row * kTileDotSize + lane, of_int(DType::kI32, sum));
+      }
     }
   }
 

@@ -97,6 +97,16 @@ const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind) {
   return nullptr;
 }
 
+const StmtNode* find_tile_dot(const std::vector<Stmt>& statements) {
+  for (const Stmt& s : statements) {
+    if (s->kind == StmtKind::kTileDot) return s.get();
+    for (const auto* inner : {&s->body, &s->otherwise}) {
+      if (const StmtNode* found = find_tile_dot(*inner)) return found;
+    }
+  }
+  return nullptr;
+}
+
 int64_t block_threads(const Kernel& kernel) {
   const StmtNode* threads = find_loop(kernel.body, ForKind::kGpuThread);
   return threads == nullptr ? 0 : threads->extent->int_value;

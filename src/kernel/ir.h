@@ -97,7 +97,31 @@ enum class ForKind : uint8_t {
 };
 std::string_view for_kind_name(ForKind kind);
 
-enum class StmtKind : uint8_t { kBlock, kLet, kStore, kFor, kIf, kAllocate, kBarrier, kPrefetch };
+enum class StmtKind : uint8_t {
+  kBlock,
+  kLet,
+  kStore,
+  kFor,
+  kIf,
+  kAllocate,
+  kBarrier,
+  kPrefetch,
+  kTileDot,
+};
+
+// Rows of a tile_dot's result, and its lanes.
+inline constexpr int64_t kTileDotSize = 16;
+
+// What a tile_dot multiplies: 16 rows of `quads` words of four unsigned codes, `row_words` words
+// from row to row, by signed codes [quads][16 lanes][4].
+struct TileDot {
+  BufferRef a = {};  // u32
+  Expr a_index = {};
+  BufferRef b = {};  // i8
+  Expr b_index = {};
+  int64_t quads = 0;
+  int64_t row_words = 0;
+};
 
 struct StmtNode;
 using Stmt = std::shared_ptr<const StmtNode>;
@@ -107,11 +131,12 @@ struct StmtNode {
   std::vector<Stmt> body = {};       // kBlock, kFor, kIf (then)
   std::vector<Stmt> otherwise = {};  // kIf
   VarRef var = {};                   // kLet, kFor
-  BufferRef buffer = {};             // kStore, kAllocate, kPrefetch
+  BufferRef buffer = {};             // kStore, kAllocate, kPrefetch, kTileDot
   Expr value = {};                   // kLet, kStore, kIf (condition)
-  Expr index = {};                   // kStore, kPrefetch
+  Expr index = {};                   // kStore, kPrefetch, kTileDot
   Expr extent = {};                  // kFor runs from 0 to extent - 1
   ForKind for_kind = ForKind::kSerial;
+  TileDot tile_dot = {};  // kTileDot
 };
 
 struct Parameter {
@@ -134,6 +159,8 @@ int64_t scratch_bytes(const Kernel& kernel);
 
 // The first loop of this kind, or null.
 const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind);
+// The first tile_dot, or null.
+const StmtNode* find_tile_dot(const std::vector<Stmt>& statements);
 // Threads of a block of a GPU kernel; 0 for a kernel of the CPU class.
 int64_t block_threads(const Kernel& kernel);
 

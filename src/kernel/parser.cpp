@@ -2,6 +2,7 @@
 // Reads the text form back. Names are resolved while reading, so that types are known at once.
 #include <limits>
 #include <map>
+#include <tuple>
 
 #include "kernel/builder.h"
 #include "kernel/text.h"
@@ -175,15 +176,13 @@ class Parser {
       return {.kind = StmtKind::kLet, .var = var, .value = value};
     }
     if (word == "store" || word == "prefetch") {
-      BufferRef buffer = buffer_named();
-      expect('[');
-      Expr at = expr();
-      expect(']');
+      auto [buffer, at] = place();
       if (word == "prefetch") return {.kind = StmtKind::kPrefetch, .buffer = buffer, .index = at};
       expect('=');
       Expr value = expr();
       return {.kind = StmtKind::kStore, .buffer = buffer, .value = value, .index = at};
     }
+    if (word == "tile_dot") return tile_dot();
     if (word == "if") {
       Expr condition = expr();
       std::vector<Stmt> then = block();
@@ -225,6 +224,30 @@ class Parser {
           .kind = StmtKind::kFor, .body = body, .var = counter, .extent = extent, .for_kind = kind};
     }
     fail("unknown statement " + word);
+  }
+
+  // %buffer[index]
+  std::pair<BufferRef, Expr> place() {
+    BufferRef buffer = buffer_named();
+    expect('[');
+    Expr at = expr();
+    expect(']');
+    return {std::move(buffer), std::move(at)};
+  }
+
+  StmtNode tile_dot() {
+    TileDot t;
+    expect('<');
+    t.quads = small_integer();
+    expect(',');
+    t.row_words = small_integer();
+    expect('>');
+    auto [c, at] = place();
+    expect('=');
+    std::tie(t.a, t.a_index) = place();
+    expect(',');
+    std::tie(t.b, t.b_index) = place();
+    return {.kind = StmtKind::kTileDot, .buffer = c, .index = at, .tile_dot = t};
   }
 
   Expr expr() {

@@ -103,6 +103,13 @@ class Printer {
       case StmtKind::kPrefetch:
         line(cat("prefetch %", s.buffer->name, "[", expr(s.index), "]"));
         break;
+      case StmtKind::kTileDot: {
+        const TileDot& t = s.tile_dot;
+        line(cat("tile_dot<", t.quads, ", ", t.row_words, "> %", s.buffer->name, "[", expr(s.index),
+                 "] = %", t.a->name, "[", expr(t.a_index), "], %", t.b->name, "[", expr(t.b_index),
+                 "]"));
+        break;
+      }
       case StmtKind::kFor:
         line(cat(for_kind_name(s.for_kind), " %", s.var->name, " in ", expr(s.extent), " {"));
         statements(s.body, depth + 1);

@@ -65,10 +65,7 @@ class Verifier {
       case StmtKind::kStore: {
         expr(s.value);
         access(*s.buffer, s.index);
-        const bool writable = s.buffer->space != Space::kWeight &&
-                              s.buffer->space != Space::kConstant &&
-                              s.buffer->space != Space::kInput;
-        MLC_REQUIRE(writable, cat("store to %", s.buffer->name, ", which is read only"));
+        MLC_REQUIRE(writable(*s.buffer), cat("store to %", s.buffer->name, ", which is read only"));
         MLC_REQUIRE(s.value->type.dtype == s.buffer->element.dtype,
                     cat("store of ", to_text(s.value->type), " to %", s.buffer->name));
         MLC_REQUIRE(s.index->type.lanes == 1 || s.index->type.lanes == s.value->type.lanes,
@@ -79,6 +76,9 @@ class Verifier {
       }
       case StmtKind::kPrefetch:
         access(*s.buffer, s.index);
+        break;
+      case StmtKind::kTileDot:
+        tile_dot(s);
         break;
       case StmtKind::kFor: {
         expr(s.extent);
@@ -137,6 +137,37 @@ class Verifier {
         MLC_REQUIRE(!parted_, "a barrier that some threads of the block may not reach");
         break;
     }
+  }
+
+  static bool writable(const Buffer& buffer) {
+    return buffer.space != Space::kWeight && buffer.space != Space::kConstant &&
+           buffer.space != Space::kInput;
+  }
+
+  void tile_dot(const StmtNode& s) {
+    const TileDot& t = s.tile_dot;
+    MLC_REQUIRE(!gpu_, "a tile_dot in a GPU kernel");
+    const auto operand = [&](const Buffer& buffer, const Expr& at, DType dtype, int64_t elements) {
+      access(buffer, at);
+      MLC_REQUIRE(buffer.element == (Type{dtype, 1}) && buffer.space != Space::kRegister,
+                  cat("tile_dot takes ", dtype_short_name(dtype), " in memory, %", buffer.name,
+                      " is ", to_text(buffer.element), " ", space_name(buffer.space)));
+      MLC_REQUIRE(at->type.lanes == 1, cat("tile_dot at a vector of places of %", buffer.name));
+      MLC_REQUIRE(
+          is_parameter_space(buffer.space) || buffer.size >= elements,
+          cat("tile_dot takes ", elements, " elements, %", buffer.name, " has ", buffer.size));
+    };
+    operand(*s.buffer, s.index, DType::kI32, kTileDotSize * kTileDotSize);
+    operand(*t.a, t.a_index, DType::kU32, (kTileDotSize - 1) * t.row_words + t.quads);
+    operand(*t.b, t.b_index, DType::kI8, t.quads * kTileDotSize * 4);
+    MLC_REQUIRE(writable(*s.buffer),
+                cat("tile_dot into %", s.buffer->name, ", which is read only"));
+    MLC_REQUIRE(t.quads >= 1 && t.quads <= kTileDotSize && t.row_words >= t.quads,
+                cat("tile_dot of ", t.quads, " quads with rows of ", t.row_words, " words"));
+    // The shapes of tiles are set once a kernel.
+    MLC_REQUIRE(tile_quads_ == 0 || tile_quads_ == t.quads,
+                cat("tile_dot of ", t.quads, " quads after one of ", tile_quads_));
+    tile_quads_ = t.quads;
   }
 
   // Around the threads of a block stand only what all of them share.
@@ -288,6 +319,7 @@ class Verifier {
   bool parted_ = false;  // inside of what only some threads of the block may execute
   int tasks_ = 0;
   int thread_loops_ = 0;
+  int64_t tile_quads_ = 0;  // of every tile_dot
 };
 
 }  // namespace

@@ -19,15 +19,17 @@
 #include "link/link.h"
 #include "support/half.h"
 #include "support/testing.h"
+#include "target/amx_emulator.h"
 
 namespace mlc::link {
 namespace {
 
 std::vector<target::Target> runnable_targets() {
+  static const target::AmxEmulator emulator;
   std::vector<target::Target> targets;
   for (const target::CpuLevel& level : target::cpu_levels()) {
     if (level.architecture != target::host_architecture() ||
-        !target::host_cpu_features().contains(level.features))
+        !target::AmxEmulator::features().contains(level.features))
       continue;
     targets.push_back(target::cpu_level_target(level.name).value());
   }

@@ -3,6 +3,7 @@
 // CPU level.
 #include <algorithm>
 
+#include "target/amx_emulator.h"
 #include "tests/integration/tiny_model.h"
 
 namespace mlc {
@@ -94,7 +95,10 @@ TEST_P(Bits, AreEqualOnEveryCpuLevel) {
   std::vector<float> want;
   for (const std::string& level : runnable_levels()) {
     const TinyModel model(spec(GetParam(), level));
+    const int64_t emulated = target::AmxEmulator::emulated();
     const std::vector<float> got = run_chunked(model, tokens, 40, 2);
+    EXPECT_EQ(target::AmxEmulator::emulated() > emulated,
+              is_emulated(level) && GetParam() != "q0f16");
     if (want.empty()) want = got;
     EXPECT_TRUE(got == want) << level;
   }

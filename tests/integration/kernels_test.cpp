@@ -18,6 +18,7 @@
 #include "runtime/model_library.h"
 #include "runtime/step.h"
 #include "support/throw.h"
+#include "target/amx_emulator.h"
 #include "tests/integration/tiny_model.h"
 
 namespace mlc {
@@ -258,7 +259,8 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
         want.push_back(execution.memory());
       });
     }
-    const auto library = or_throw(runtime::ModelLibrary::open(model.library()));
+    const auto library = model.open_library();
+    const int64_t emulated = target::AmxEmulator::emulated();
     Execution execution(planned.plan, model);
     size_t done = 0;
     run_steps(execution, [&](const Execution::Call& call) {
@@ -278,6 +280,8 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
       ++done;
     });
     EXPECT_EQ(done, want.size());
+    EXPECT_EQ(target::AmxEmulator::emulated() > emulated,
+              is_emulated(level) && pipeline.int8_activations);
     if (HasFailure()) return;
   }
 }

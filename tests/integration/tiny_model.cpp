@@ -2,7 +2,6 @@
 #include "tests/integration/tiny_model.h"
 
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 
@@ -17,6 +16,7 @@
 #include "support/half.h"
 #include "support/process.h"
 #include "support/throw.h"
+#include "target/amx_emulator.h"
 
 namespace mlc {
 namespace {
@@ -88,13 +88,12 @@ TinyModel::TinyModel(const TinyModelSpec& spec) : quantization_(spec.quantizatio
   model_ = compiler::build_model(
       config, q, compiler::parse_overrides(options.overrides).kv_cache_dtype, "test");
   convert(spec);
-  if (!spec.level.empty()) setenv("MLC_CPU_LEVEL", spec.level.c_str(), 1);
+  if (!spec.level.empty()) options.targets = {or_throw(target::cpu_level_target(spec.level))};
   options.model = directory();
   options.output = library();
   options.opt = spec.opt;
   options.object_cache = environment("MLC_OBJECT_CACHE").value_or("");
   compiler::compile(options);
-  unsetenv("MLC_CPU_LEVEL");
 }
 
 void TinyModel::convert(const TinyModelSpec& spec) {
@@ -203,12 +202,45 @@ std::unique_ptr<engine::Session> TinyModel::open(int64_t threads, int64_t max_to
   options.library = library();
   options.threads = threads;
   options.max_tokens = max_tokens;
-  return or_throw(engine::Session::open(options));
+  return or_throw(engine::Session::create(
+      open_library(), or_throw(formats::ParameterShards::open(directory())), options));
+}
+
+namespace {
+
+// What the tests may execute: instructions that this CPU lacks are emulated from the first call on.
+target::CpuFeatures runnable_features() {
+  static const target::AmxEmulator emulator;
+  return target::AmxEmulator::features();
+}
+
+// A library of one level, and the copy of its head that asks this CPU for nothing.
+struct Forced {
+  std::shared_ptr<void> loaded;
+  MlcModelLibrary library;
+  MlcLibraryVariant variant;
+};
+
+}  // namespace
+
+runtime::ModelLibrary TinyModel::open_library() const {
+  const auto forced = std::make_shared<Forced>();
+  forced->library = *or_throw(runtime::load_library(library(), &forced->loaded));
+  forced->variant = *reinterpret_cast<const MlcLibraryVariant*>(forced->library.variants);
+  const uint64_t emulated = runnable_features().bits() & ~target::host_cpu_features().bits();
+  forced->variant.required_features &= ~emulated;
+  forced->library.variants = reinterpret_cast<uint64_t>(&forced->variant);
+  EXPECT_EQ(forced->library.num_variants, 1u);
+  return or_throw(runtime::ModelLibrary::from_memory(forced->library, library(), forced));
+}
+
+bool is_emulated(const std::string& level) {
+  return !target::host_cpu_features().contains(or_throw(target::cpu_level_target(level)).features);
 }
 
 std::vector<std::string> runnable_levels() {
   std::vector<std::string> levels;
-  const target::CpuFeatures here = target::host_cpu_features();
+  const target::CpuFeatures here = runnable_features();
   for (const target::CpuLevel& level : target::cpu_levels()) {
     if (level.architecture == target::host_architecture() && here.contains(level.features))
       levels.emplace_back(level.name);

@@ -41,6 +41,8 @@ class TinyModel {
   // The float graph, and the values of its parameters as the stored weights stand for them.
   const graph::Graph& graph() const { return model_.graph; }
   std::vector<float> parameter(const graph::Node& node) const;
+  // The library, also where its level is one that the tests emulate.
+  runtime::ModelLibrary open_library() const;
   std::unique_ptr<engine::Session> open(int64_t threads, int64_t max_tokens = 4096) const;
 
  private:
@@ -51,7 +53,11 @@ class TinyModel {
   std::string quantization_;
 };
 
-// CPU levels that this machine can run, from the baseline on.
+// True where code of this level executes instructions that are emulated here, which
+// target::AmxEmulator counts.
+bool is_emulated(const std::string& level);
+
+// CPU levels that this machine can run, emulated instructions included, from the baseline on.
 std::vector<std::string> runnable_levels();
 
 // Token ids that repeat nowhere soon.

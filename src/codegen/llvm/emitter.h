@@ -56,6 +56,22 @@ class DotProducts {
   const target::Target& target_;
 };
 
+// tile_dot as instructions on AMX's tile registers.
+class Tiles {
+ public:
+  explicit Tiles(llvm::IRBuilder<>& builder) : b_(builder) {}
+  // Gives the tile registers their shapes; once, before the first product.
+  void configure(llvm::Module& module, int64_t quads);
+  // c[16][16] i32 = a[16][quads * 4] u8 * b[quads][16][4] s8; `row_bytes` from row to row of a.
+  void dot(llvm::Value* c, llvm::Value* a, int64_t row_bytes, llvm::Value* b);
+  // Gives the registers back: without content they cost nothing when threads are switched.
+  void release();
+
+ private:
+  llvm::IRBuilder<>& b_;
+  unsigned next_ = 0;  // the first of the three registers of the next product
+};
+
 class ExprEmitter {
  public:
   ExprEmitter(llvm::IRBuilder<>& builder, const target::Target& target);
@@ -71,6 +87,10 @@ class ExprEmitter {
   void emit_store(const kernel::Buffer& buffer, const kernel::Expr& index,
                   const kernel::Expr& value);
   void emit_prefetch(const kernel::Buffer& buffer, const kernel::Expr& index);
+  // Where the element lies.
+  llvm::Value* emit_address(const kernel::Buffer& buffer, const kernel::Expr& index) {
+    return address(buffer, emit(index));
+  }
 
  private:
   struct Memory {

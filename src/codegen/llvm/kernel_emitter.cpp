@@ -17,7 +17,7 @@ class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const kernel::Kernel& kernel, const std::string& symbol,
                 const target::Target& target)
-      : kernel_(kernel), b_(module.getContext()), exprs_(b_, target), target_(target) {
+      : kernel_(kernel), b_(module.getContext()), exprs_(b_, target), tiles_(b_), target_(target) {
     llvm::LLVMContext& context = module.getContext();
     llvm::Type* pointer = llvm::PointerType::getUnqual(context);
     auto* type =
@@ -45,7 +45,11 @@ class KernelEmitter {
 
   void run() {
     bind_parameters();
+    const StmtNode* tile_dot = kernel::find_tile_dot(kernel_.body);
+    MLC_CHECK(tile_dot == nullptr || target_.has_tile_dot()) << "a tile_dot for " << target_.level;
+    if (tile_dot != nullptr) tiles_.configure(*function_->getParent(), tile_dot->tile_dot.quads);
     block(kernel_.body);
+    if (tile_dot != nullptr) tiles_.release();
     b_.CreateRetVoid();
     llvm::IRBuilder<> at_entry(entry_);
     at_entry.CreateBr(start_);
@@ -107,6 +111,13 @@ class KernelEmitter {
       case StmtKind::kPrefetch:
         exprs_.emit_prefetch(*s.buffer, s.index);
         break;
+      case StmtKind::kTileDot: {
+        const kernel::TileDot& t = s.tile_dot;
+        llvm::Value* c = exprs_.emit_address(*s.buffer, s.index);
+        llvm::Value* a = exprs_.emit_address(*t.a, t.a_index);
+        tiles_.dot(c, a, 4 * t.row_words, exprs_.emit_address(*t.b, t.b_index));
+        break;
+      }
       case StmtKind::kFor:
         loop(s);
         break;
@@ -203,6 +214,7 @@ class KernelEmitter {
   const kernel::Kernel& kernel_;
   llvm::IRBuilder<> b_;
   ExprEmitter exprs_;
+  Tiles tiles_;
   const target::Target& target_;
   llvm::Function* function_ = nullptr;
   llvm::BasicBlock* entry_ = nullptr;

@@ -144,6 +144,8 @@ class Printer {
         break;
       case StmtKind::kPrefetch:
         break;  // a hint
+      case StmtKind::kTileDot:
+        MLC_UNREACHABLE() << "a tile_dot in the GPU kernel @" << kernel_.name;
     }
   }
 

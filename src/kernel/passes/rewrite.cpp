@@ -41,6 +41,8 @@ std::vector<Stmt> Rewriter::statement(const StmtNode& s) {
   copy.value = expr(s.value);
   copy.index = expr(s.index);
   copy.extent = expr(s.extent);
+  copy.tile_dot.a_index = expr(s.tile_dot.a_index);
+  copy.tile_dot.b_index = expr(s.tile_dot.b_index);
   std::vector<Stmt> result = std::move(before_);
   before_ = std::move(outer);
   copy.body = block(s.body);

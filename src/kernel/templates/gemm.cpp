@@ -5,8 +5,13 @@
 // that the activations of a chain stay in the L1 cache while all columns pass. Results are turned
 // to lie by rows, and the epilogue follows.
 //
+// Where the target multiplies tiles (tile_dot), the weights of 16 columns and a group lie together
+// in scratch, and the integer sums of a group come from a tile product into memory instead of from
+// dot products in registers. What follows is the same, and so are the bits.
+//
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
-// [tile][chain][block][16]. f32: [tile of 16][chain][k / 16][16 rows].
+// [tile][chain][block][16], the sums times the negative zero of the codes where there is but one.
+// f32: [tile of 16][chain][k / 16][16 rows].
 #include "kernel/templates/matmul.h"
 #include "support/check.h"
 
@@ -61,7 +66,7 @@ class Pack {
       if (m_.int8) {
         pack_codes(x, tile);
         pack_group_values(scales_, out_scales_, tile);
-        pack_group_values(sums_, out_sums_, tile);
+        pack_group_values(sums_, out_sums_, tile, correction());
       } else {
         pack_floats(x, tile);
       }
@@ -93,12 +98,21 @@ class Pack {
     });
   }
 
-  void pack_group_values(const BufferRef& from, const BufferRef& to, const Expr& tile) {
+  // What the zero of the codes adds to a product, from the sum of the activations.
+  std::function<Expr(Expr)> correction() const {
+    const auto& layout = m_.graph.node(m_.node.operands[1]).type.layout;
+    if (layout->stored_zeros) return {};
+    return [zero = layout->zero()](const Expr& sum) { return sum * int64_t{-zero}; };
+  }
+
+  void pack_group_values(const BufferRef& from, const BufferRef& to, const Expr& tile,
+                         const std::function<Expr(Expr)>& change = {}) {
     const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
     b_.serial("group", groups, [&](const Expr& group) {
       const Expr at = b_.let("at", ((tile * 8 + group % 8) * sizes_.steps + group / 8) * kTileRows);
       for (int64_t i = 0; i < kTileRows; ++i) {
-        b_.store(to, at + i, load(from, row_of_[static_cast<size_t>(i)] * groups + group));
+        const Expr value = load(from, row_of_[static_cast<size_t>(i)] * groups + group);
+        b_.store(to, at + i, change ? change(value) : value);
       }
     });
   }
@@ -133,11 +147,12 @@ class Gemm {
         b_("gemm"),
         parameters_(b_, m.graph, m.id),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
+    by_tiles_ = m.int8 && m.target.has_tile_dot();
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers
     // there are.
     const bool wide = m.target.vector_bytes() >= 64;
-    tiles_ = wide && !single_tile ? 2 : 1;
-    columns_ = wide && !m.int8 ? 8 : 4;
+    tiles_ = wide && !single_tile && !by_tiles_ ? 2 : 1;
+    columns_ = by_tiles_ ? kTileDotSize : wide && !m.int8 ? 8 : 4;
   }
 
   LoweredKernel run() {
@@ -198,9 +213,10 @@ class Gemm {
                            Space::kLocal);
   }
 
-  // Scratch of unpacked weights. By rows: [column][block][quad][8 groups]; other orders: [16
-  // columns][group][quad][16].
+  // Scratch of unpacked weights. For tiles: [16 columns][chain][step][16][quad]; else by rows:
+  // [column][block][quad][8 groups]; other orders: [16 columns][group][quad][16].
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
+    if (by_tiles_) return scale_at(column, chain, step) * sizes_.quads + quad;
     if (weights_->by_rows())
       return column * (sizes_.steps * 8 * sizes_.quads) +
              (step * (8 * sizes_.quads) + (chain + quad * 8));
@@ -208,6 +224,7 @@ class Gemm {
            column % 16;
   }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
+    if (by_tiles_) return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
     if (weights_->by_rows()) return column * (sizes_.steps * 8) + (step * 8 + chain);
     return ((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * 16 + column % 16;
   }
@@ -271,6 +288,16 @@ class Gemm {
     const int64_t groups = weights_->layout().groups(m_.k);
     const auto body = [&](const Expr& step, int existing) {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
+      if (by_tiles_) {
+        const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
+        const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
+        for (int chain = 0; chain < existing; ++chain) {
+          b_.store(w_, code_at(column, index(chain), step, 0),
+                   groups_of_block[static_cast<size_t>(chain)]);
+          b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
+        }
+        return;
+      }
       const std::vector<Expr> codes = weights_->block_codes(b_, n, step, existing);
       for (size_t c = 0; c < codes.size(); ++c) {
         b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)),
@@ -289,10 +316,14 @@ class Gemm {
     b_.if_then(
         less(group, index(m_.x_type.grouped->groups(m_.k))),
         [&] {
-          const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
-          for (size_t quad = 0; quad < codes.size(); ++quad) {
-            b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)),
-                     bitcast({DType::kU32, lanes}, codes[quad]));
+          std::vector<Expr> words;
+          for (const Expr& codes : weights_->group_codes(b_, n, group, lanes))
+            words.push_back(bitcast({DType::kU32, lanes}, codes));
+          if (by_tiles_ && lanes == kLanes) {
+            store_turned(words, column, chain, step);
+          } else {
+            for (size_t quad = 0; quad < words.size(); ++quad)
+              b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)), words[quad]);
           }
           b_.store(w_scales_, scale_at(column, chain, step),
                    weights_->group_scales(b_, n, group, lanes));
@@ -302,12 +333,27 @@ class Gemm {
           }
         },
         [&] {
-          for (int64_t quad = 0; quad < sizes_.quads; ++quad)
+          // Nobody reads the codes of a missing group as a tile.
+          for (int64_t quad = 0; quad < sizes_.quads && !by_tiles_; ++quad)
             b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
           b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
           if (w_zeros_)
             b_.store(w_zeros_, scale_at(column, chain, step), zeros(DType::kI32, lanes));
         });
+  }
+
+  // [quad] vectors of 16 columns' words into scratch for tiles, [16 columns][quad]: blocks of four
+  // quads and four columns are transposed.
+  void store_turned(const std::vector<Expr>& words, const Expr& column, const Expr& chain,
+                    const Expr& step) {
+    for (size_t quad = 0; quad < words.size(); quad += 4) {
+      const auto begin = words.begin() + static_cast<ptrdiff_t>(quad);
+      const std::vector<Expr> turned = transpose(b_, {begin, begin + 4});
+      for (int c = 0; c < kLanes; ++c) {
+        b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)) + c * sizes_.quads,
+                 slice_lanes(turned[static_cast<size_t>(c % 4)], c / 4 * 4, 4));
+      }
+    }
   }
 
   // Scratch of float weights: [chain][step][16 columns].
@@ -381,6 +427,11 @@ class Gemm {
         // The last groups (or columns) of a row may be missing in the later chains.
         const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain)
                                    : chain_steps(m_.k, chain);
+        if (by_tiles_) {
+          steps_by_tiles(tiles[0], chain, first, steps, sums);
+          store_sums(chain, first, sums);
+          return;
+        }
         b_.serial("step", steps, [&](const Expr& step) {
           if (m_.int8) {
             step_int8(tiles, chain, first, step, sums);
@@ -388,15 +439,59 @@ class Gemm {
             step_floats(tiles, chain, first, step, sums);
           }
         });
-        for (int64_t c = 0; c < columns_; ++c) {
-          for (int64_t v = 0; v < tiles_; ++v) {
-            const Expr at =
-                (chain * group_columns_ + (first + c)) * (tiles_ * kTileRows) + v * kTileRows;
-            b_.store(partial_, at, load(sums, index(c * tiles_ + v)));
-          }
-        }
+        store_sums(chain, first, sums);
       });
     });
+  }
+
+  void store_sums(const Expr& chain, const Expr& first, const BufferRef& sums) {
+    for (int64_t c = 0; c < columns_; ++c) {
+      for (int64_t v = 0; v < tiles_; ++v) {
+        const Expr at =
+            (chain * group_columns_ + (first + c)) * (tiles_ * kTileRows) + v * kTileRows;
+        b_.store(partial_, at, load(sums, index(c * tiles_ + v)));
+      }
+    }
+  }
+
+  // The same sums as step_int8 for 16 columns. Two steps at a time: while the vector units scale
+  // the products of one, the tile unit makes those of the other.
+  void steps_by_tiles(const Expr& tile, const Expr& chain, const Expr& first, const Expr& steps,
+                      const BufferRef& sums) {
+    constexpr int64_t kAtOnce = 2;
+    constexpr int64_t kProductSize = kTileDotSize * kTileRows;
+    const BufferRef products =
+        b_.allocate("products", {DType::kI32, 1}, kAtOnce * kProductSize, Space::kLocal);
+    const auto run = [&](const Expr& begin, int64_t count) {
+      std::vector<Expr> at_group;
+      for (int64_t i = 0; i < count; ++i) {
+        at_group.push_back(b_.let("at_group", (tile * 8 + chain) * sizes_.steps + (begin + i)));
+        b_.tile_dot(products, index(i * kProductSize),
+                    {.a = w_,
+                     .a_index = b_.let("codes", code_at(first, chain, begin + i, 0)),
+                     .b = packed_,
+                     .b_index = at_group.back() * (sizes_.quads * kTileRows * 4),
+                     .quads = sizes_.quads,
+                     .row_words = sizes_.quads});
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        const Expr at = at_group[static_cast<size_t>(i)] * kTileRows;
+        const Expr correction = b_.let("correction", load(packed_sums_, at, kLanes));
+        const Expr x_scale = b_.let("x_scale", load(packed_scales_, at, kLanes));
+        for (int64_t c = 0; c < columns_; ++c) {
+          const Expr at_scale = scale_at(first, chain, begin + i) + c;
+          Expr start = correction;
+          if (w_zeros_) start = start * broadcast(load(w_zeros_, at_scale), kLanes);
+          const Expr total = b_.let(
+              "total", load(products, index(i * kProductSize + c * kTileRows), kLanes) + start);
+          const Expr scale = broadcast(load(w_scales_, at_scale), kLanes);
+          b_.store(sums, index(c),
+                   fma(cast(DType::kF32, total) * x_scale, scale, load(sums, index(c))));
+        }
+      }
+    };
+    b_.serial("steps", steps / kAtOnce, [&](const Expr& pair) { run(pair * kAtOnce, kAtOnce); });
+    b_.if_then(equal(steps % kAtOnce, index(1)), [&] { run(steps - 1, 1); });
   }
 
   // While the first rows are multiplied, the weights of the next block of columns are on their way:
@@ -427,10 +522,8 @@ class Gemm {
     std::vector<Expr> corrections;
     for (const Expr& tile : tiles) {
       at_group.push_back(b_.let("at_group", (tile * 8 + chain) * sizes_.steps + step));
-      const Expr total = b_.let("total", load(packed_sums_, at_group.back() * kTileRows, kLanes));
       corrections.push_back(
-          stored_zeros ? total
-                       : b_.let("correction", weights_->zero_correction(b_, first, step, total)));
+          b_.let("correction", load(packed_sums_, at_group.back() * kTileRows, kLanes)));
     }
     const int64_t count = columns_ * tiles_;
     MLC_CHECK(sizes_.quads <= DotAccumulator::max_steps((1 << weights_->layout().bits) - 1))
@@ -536,6 +629,7 @@ class Gemm {
   int64_t columns_ = 4;
   int64_t tiles_ = 1;
   int64_t group_columns_ = 0;
+  bool by_tiles_ = false;
 };
 
 }  // namespace
@@ -548,6 +642,10 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
   };
   if (!m.int8) return {tiled(4 * sizes.tile_elements)};
   return {tiled(sizes.tile_elements), tiled(4 * sizes.tile_scales), tiled(4 * sizes.tile_scales)};
+}
+
+bool gemm_has_single_tile(const MatmulNode& m) {
+  return m.target.vector_bytes() >= 64 && !(m.int8 && m.target.has_tile_dot());
 }
 
 LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }

@@ -12,8 +12,9 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
   LoweredNode result;
   result.temporaries = gemm_temporaries(m);
   LoweredCall first{m.rows, {{kMaxGemvRows, {}}, {INT64_MAX, {pack_kernel(m)}}}};
-  LoweredCall second{m.rows,
-                     {{kTileRows, {gemm_kernel(m, true)}}, {INT64_MAX, {gemm_kernel(m, false)}}}};
+  LoweredCall second{m.rows, {{INT64_MAX, {gemm_kernel(m, false)}}}};
+  if (gemm_has_single_tile(m))
+    second.variants.insert(second.variants.begin(), {kTileRows, {gemm_kernel(m, true)}});
   const auto few_rows = [&](LoweredCall& call, LoweredKernel one, LoweredKernel several) {
     call.variants.insert(call.variants.begin(),
                          {{1, {std::move(one)}}, {kMaxGemvRows, {std::move(several)}}});

@@ -65,6 +65,8 @@ LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
 LoweredKernel pack_kernel(const MatmulNode& m);
 // `single_tile`: for up to 16 rows, which one tile of activations holds.
 LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile);
+// False where that is no other kernel.
+bool gemm_has_single_tile(const MatmulNode& m);
 std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m);
 
 }  // namespace mlc::kernel

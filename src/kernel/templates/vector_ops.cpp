@@ -87,16 +87,17 @@ void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, in
 std::vector<Expr> transpose(KernelBuilder& b, std::vector<Expr> rows) {
   // Swaps blocks of 1, 2, 4, ... lanes between rows that are as far apart: the usual network.
   const int n = static_cast<int>(rows.size());
+  const int lanes = rows[0]->type.lanes;
   for (int step = 1; step < n; step *= 2) {
     std::vector<Expr> next(rows.size());
     for (int r = 0; r < n; ++r) {
       if (r & step) continue;
       std::vector<int> low;
       std::vector<int> high;
-      for (int lane = 0; lane < n; ++lane) {
+      for (int lane = 0; lane < lanes; ++lane) {
         const bool upper = lane & step;
-        low.push_back(upper ? n + (lane ^ step) : lane);
-        high.push_back(upper ? n + lane : (lane | step));
+        low.push_back(upper ? lanes + (lane ^ step) : lane);
+        high.push_back(upper ? lanes + lane : (lane | step));
       }
       const Expr& x = rows[static_cast<size_t>(r)];
       const Expr& y = rows[static_cast<size_t>(r | step)];

@@ -45,7 +45,8 @@ void for_vectors(KernelBuilder& b, const std::string& name, int64_t count, int l
 void for_vectors_up_to(KernelBuilder& b, const std::string& name, Expr count, int64_t full,
                        int lanes, const std::function<void(Expr at, int lanes)>& body);
 
-// The transpose of lanes.size() vectors of as many lanes each (a power of two).
+// The transpose of rows.size() vectors of as many lanes each (a power of two). Of longer vectors
+// each block of that many lanes is transposed.
 std::vector<Expr> transpose(KernelBuilder& b, std::vector<Expr> rows);
 
 // One accumulator of u8 x s8 dot products that the target sums best: in i32, or in i16 pairs that

@@ -146,19 +146,25 @@ std::vector<Expr> WeightReader::unpack_words(KernelBuilder& b, const Expr& words
   return quads;
 }
 
-std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
-                                            int groups) const {
+// [8 groups][4 words]
+Expr WeightReader::block_words(KernelBuilder& b, const Expr& row, const Expr& block,
+                               int groups) const {
   const graph::BitLayout& l = *layout_;
-  const int per_group = l.words_per_group();  // 4
+  const int per_group = l.words_per_group();
   MLC_CHECK(by_rows() && per_group == 4) << per_group;
   const Expr at = row * (l.groups(k_) * per_group) + block * (8 * per_group);
-  const Expr words = b.let("words", load_padded(words_, at, groups * per_group, 8 * per_group));
+  return b.let("words", load_padded(words_, at, groups * per_group, 8 * per_group));
+}
+
+std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
+                                            int groups) const {
+  const Expr words = block_words(b, row, block, groups);
   // [8 groups][4 words] becomes two vectors: words 0 and 1 of the eight groups, words 2 and 3.
   std::vector<std::vector<Expr>> kinds(2);
   for (int half = 0; half < 2; ++half) {
     std::vector<int> order;
     for (int w = 2 * half; w < 2 * half + 2; ++w) {
-      for (int g = 0; g < 8; ++g) order.push_back(per_group * g + w);
+      for (int g = 0; g < 8; ++g) order.push_back(4 * g + w);
     }
     kinds[static_cast<size_t>(half)] = unpack_words(b, b.let("pair", shuffle(words, order)));
   }
@@ -168,6 +174,24 @@ std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, c
     codes.push_back(kinds[1][a]);
   }
   return codes;
+}
+
+std::vector<Expr> WeightReader::block_groups(KernelBuilder& b, const Expr& row, const Expr& block,
+                                             int groups) const {
+  const Expr words = block_words(b, row, block, groups);
+  std::vector<Expr> result;
+  for (int half = 0; half < 2; ++half) {  // of four groups, whose words are a vector
+    std::vector<Expr> kinds;
+    for (const Expr& codes : unpack_words(b, b.let("four", slice_lanes(words, 16 * half, 16))))
+      kinds.push_back(bitcast({DType::kU32, 16}, codes));
+    for (int g = 0; g < 4; ++g) {
+      std::vector<Expr> pieces;
+      for (const Expr& kind : kinds) pieces.push_back(slice_lanes(kind, 4 * g, 4));
+      const auto quads = static_cast<int>(4 * pieces.size());
+      result.push_back(b.let("quads", slice_lanes(concat_all(b, std::move(pieces)), 0, quads)));
+    }
+  }
+  return result;
 }
 
 Expr WeightReader::block_scales(KernelBuilder& b, const Expr& row, const Expr& block,

@@ -46,6 +46,10 @@ class WeightReader {
   // bytes, [quad][8 groups][4 bytes]; `groups` of the eight exist.
   std::vector<Expr> block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
                                 int groups) const;
+  // The same codes group by group: of each of the eight groups its quads as u32 words, one after
+  // the other.
+  std::vector<Expr> block_groups(KernelBuilder& b, const Expr& row, const Expr& block,
+                                 int groups) const;
   // The scales of these groups, f32 x 8, zeros for missing ones.
   Expr block_scales(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
   // Other orders: the codes of all quads of the activations' group `group` for `lanes` rows from
@@ -93,6 +97,7 @@ class WeightReader {
  private:
   // The weights' group that an activations' group lies in.
   Expr scale_group(const Expr& group) const;
+  Expr block_words(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
   // Other orders: rows of words that hold an activations' group, and the words of one.
   int64_t word_rows() const;
   int64_t words_per_row() const;
