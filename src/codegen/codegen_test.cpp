@@ -54,6 +54,26 @@ TEST(Codegen, DotProductsUseWhatTheLevelHas) {
   EXPECT_TRUE(has(generate(kDot, kDotParameters, "x86-64-v3").assembly, "vpmaddubsw"));
 }
 
+TEST(Codegen, TilesAreConfiguredOnceAndProductsTakeTurnsInTheirRegisters) {
+  const char* tiles =
+      "parallel %t in %n {\n tile_dot<8, 8> %c[0] = %a[0], %b[0]\n tile_dot<8, 8> %c[256] = %a[0], "
+      "%b[512]\n}\n";
+  const std::string assembly =
+      generate(tiles, "%a: u32 arena, %b: i8 arena, %c: i32 arena, %n: i64", "x86-64-v4-amx")
+          .assembly;
+  const auto count = [&](std::string_view part) {
+    int found = 0;
+    for (size_t at = assembly.find(part); at != std::string::npos; at = assembly.find(part, at + 1))
+      ++found;
+    return found;
+  };
+  EXPECT_EQ(count("ldtilecfg"), 1);
+  EXPECT_EQ(count("tilerelease"), 1);
+  EXPECT_EQ(count("tdpbusd\t%tmm2, %tmm1, %tmm0"), 1);
+  EXPECT_EQ(count("tdpbusd\t%tmm5, %tmm4, %tmm3"), 1);
+  EXPECT_EQ(count("tilestored"), 2);
+}
+
 // A loop that sets memory to zero must not become a call of memset: libraries import nothing.
 // (Where a level has no fused multiply-add its exact emulation is a function of the same object.)
 TEST(Codegen, KernelsImportNothing) {

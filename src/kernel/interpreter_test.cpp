@@ -108,6 +108,36 @@ TEST(KernelInterpreter, AnUnsignedOperandOfADotProductHasSevenBits) {
             "kernel @k: dot product of 128");
 }
 
+TEST(KernelInterpreter, TileDotMultipliesRowsOfCodesByLanes) {
+  // Row r of the left operand has the codes r, 1, 0, 0 and 2, 0, 0, 0; rows lie three words apart.
+  // Lane l of the right one has -l, 10, 0, 0 and 100, 0, 0, 0.
+  std::vector<uint32_t> a(16 * 3, 0xffffffff);
+  std::vector<int8_t> b(2 * 16 * 4);
+  std::vector<int32_t> c(1 + 256);
+  for (uint32_t r = 0; r < 16; ++r) {
+    a[3 * r] = r | 1 << 8;
+    a[3 * r + 1] = 2;
+  }
+  for (size_t l = 0; l < 16; ++l) {
+    b[4 * l] = static_cast<int8_t>(-static_cast<int>(l));
+    b[4 * l + 1] = 10;
+    b[64 + 4 * l] = 100;
+  }
+  const Kernel kernel =
+      parse("%a: u32 arena, %b: i8 arena, %c: i32 arena", "tile_dot<2, 3> %c[1] = %a[0], %b[0]");
+  interpret(kernel, {bytes_of(a), bytes_of(b), bytes_of(c)}, 0, 1);
+  for (int r = 0; r < 16; ++r) {
+    for (int l = 0; l < 16; ++l)
+      EXPECT_EQ(c[static_cast<size_t>(1 + 16 * r + l)], -r * l + 10 + 200) << r << " " << l;
+  }
+  c.pop_back();
+  EXPECT_EQ(failure(kernel, {bytes_of(a), bytes_of(b), bytes_of(c)}),
+            "kernel @k: element 256 of %c, which has 256");
+  a[0] = 0x80;
+  EXPECT_EQ(failure(kernel, {bytes_of(a), bytes_of(b), bytes_of(c)}),
+            "kernel @k: dot product of 128");
+}
+
 TEST(KernelInterpreter, RunsTheTasksThatAreAskedFor) {
   const Kernel kernel =
       parse("%y: f32 arena, %n: i64",

@@ -25,7 +25,6 @@ namespace mlc::link {
 namespace {
 
 std::vector<target::Target> runnable_targets() {
-  static const target::AmxEmulator emulator;
   std::vector<target::Target> targets;
   for (const target::CpuLevel& level : target::cpu_levels()) {
     if (level.architecture != target::host_architecture() ||
@@ -54,6 +53,8 @@ class Library {
     EXPECT_TRUE(write_file(directory_.file("lib.so"), link_shared(objects, "lib", target)).ok());
     handle_ = dlopen(directory_.file("lib.so").c_str(), RTLD_NOW | RTLD_LOCAL);
     EXPECT_NE(handle_, nullptr) << dlerror();
+    emulator_ =
+        std::make_unique<target::AmxEmulator>();  // now that the linker is done with signals
   }
   ~Library() {
     if (handle_ != nullptr) dlclose(handle_);
@@ -77,6 +78,7 @@ class Library {
 
  private:
   TemporaryDirectory directory_;
+  std::unique_ptr<target::AmxEmulator> emulator_;
   std::vector<std::byte> scratch_;
   void* handle_ = nullptr;
 };
@@ -121,7 +123,7 @@ std::vector<std::byte> values_of(DType dtype, int64_t count, std::mt19937_64& ra
   return bytes;
 }
 
-constexpr int64_t kElements = 256;
+constexpr int64_t kElements = 1024;
 
 // Collects kernels; at the end of the test each runs in both ways on the same random buffers, with
 // sizes of 4.
@@ -139,7 +141,9 @@ class GeneratedCode : public testing::Test {
 
   void TearDown() override {
     std::vector<std::unique_ptr<Library>> libraries;
-    const std::vector<target::Target> targets = runnable_targets();
+    std::vector<target::Target> targets = runnable_targets();
+    if (only_tiles_)
+      std::erase_if(targets, [](const target::Target& t) { return !t.has_tile_dot(); });
     for (const target::Target& target : targets)
       libraries.push_back(std::make_unique<Library>(kernels_, target));
     for (size_t k = 0; k < kernels_.size(); ++k) {
@@ -174,6 +178,8 @@ class GeneratedCode : public testing::Test {
       }
     }
   }
+
+  bool only_tiles_ = false;  // run at the levels that have tile_dot
 
  private:
   std::vector<kernel::Kernel> kernels_;
@@ -314,6 +320,19 @@ TEST_F(GeneratedCode, DotProducts) {
     add_tasks("%a: u8 arena, %b: i8 weight, %c: i32 arena, %z: i32 arena, %n: i64",
               cat("store %z[%t * ", lanes, "] = pair_sum(dot2(load<", 4 * lanes, ">(%a, %t), load<",
                   4 * lanes, ">(%b, %t * 8)))\n"));
+  }
+}
+
+// Codes of all 7 bits come from the task, for random words have more.
+TEST_F(GeneratedCode, ProductsOfTiles) {
+  only_tiles_ = true;
+  for (const int quads : {1, 8, 16}) {
+    add_tasks("%x: u32 weight, %b: i8 weight, %z: i32 arena, %n: i64",
+              cat("allocate %a: u32[512] local\n for %i in 512 {\n  store %a[%i] = load(%x, %i % "
+                  "256) & 2139062143:u32\n }\n allocate %c: i32[512] local\n tile_dot<",
+                  quads, ", ", quads + 3, "> %c[0] = %a[%t], %b[0]\n tile_dot<", quads, ", ", quads,
+                  "> %c[256] = %a[1], %b[0]\n for %i2 in 64 {\n  store %z[(%t * 64) + "
+                  "%i2] = load(%c, %i2 * 7) + load(%c, 511 - %i2)\n }\n"));
   }
 }
 

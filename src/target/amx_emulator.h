@@ -12,8 +12,9 @@ namespace mlc::target {
 
 class AmxEmulator {
  public:
-  // Emulates in all threads until the end of its life. One at a time. Where the CPU has AMX, or
-  // nothing can be emulated, it does nothing.
+  // Emulates in all threads until the last one's life ends. A new one takes the signal back from
+  // who has taken it since, as LLVM's linker does. Where the CPU has AMX, or nothing can be
+  // emulated, it does nothing.
   AmxEmulator();
   ~AmxEmulator();
   AmxEmulator(const AmxEmulator&) = delete;

@@ -31,6 +31,7 @@ struct TileState {
 thread_local constinit TileState tile_state{};
 
 std::atomic<int64_t> emulated_count{0};
+std::atomic<int> alive{0};
 struct sigaction previous_action;
 
 // An instruction with a VEX prefix of three bytes in the opcode map 0F38, as all of AMX are.
@@ -250,11 +251,14 @@ AmxEmulator::AmxEmulator() {
   action.sa_sigaction = on_illegal_instruction;
   action.sa_flags = SA_SIGINFO;
   sigemptyset(&action.sa_mask);
-  sigaction(SIGILL, &action, &previous_action);
+  struct sigaction before{};
+  sigaction(SIGILL, &action, &before);
+  if (before.sa_sigaction != on_illegal_instruction) previous_action = before;
+  ++alive;
 }
 
 AmxEmulator::~AmxEmulator() {
-  if (!host_has_amx()) sigaction(SIGILL, &previous_action, nullptr);
+  if (!host_has_amx() && --alive == 0) sigaction(SIGILL, &previous_action, nullptr);
 }
 
 CpuFeatures AmxEmulator::features() {

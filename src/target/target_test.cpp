@@ -20,6 +20,14 @@ TEST(Target, LevelsContainTheirPredecessors) {
   EXPECT_EQ(v4.vector_bytes(), 64);
 }
 
+TEST(Target, OneLevelMultipliesTiles) {
+  const Target amx = cpu_level_target("x86-64-v4-amx").value();
+  EXPECT_TRUE(amx.features.contains(cpu_level_target("x86-64-v4-vnni").value().features));
+  EXPECT_TRUE(amx.has_tile_dot());
+  EXPECT_TRUE(amx.has_dot4());
+  EXPECT_FALSE(cpu_level_target("x86-64-v4-vnni").value().has_tile_dot());
+}
+
 TEST(Target, UnknownLevelListsNearOnes) {
   const auto result = cpu_level_target("x86-64-v5");
   ASSERT_FALSE(result.ok());

@@ -21,6 +21,7 @@ LEVELS = {
     "x86-64-v3-vnni": (r"\{vex\}\s+vpdpbusd\b.*%ymm|\bvfmadd\w+ps\b.*%ymm|\bvcvtph2ps\b", r"%zmm|\bvpmaddubsw\b"),
     "x86-64-v4": (r"\bvpmaddubsw\b.*%zmm|\bvfmadd\w+ps\b.*%zmm|\bvcvtph2ps\b", r"\bvpdpbusd\b"),
     "x86-64-v4-vnni": (r"\bvpdpbusd\b.*%zmm|\bvfmadd\w+ps\b.*%zmm|\bvcvtph2ps\b", r"\bvpmaddubsw\b"),
+    "x86-64-v4-amx": (r"\btdpbusd\b|\btilerelease\b|\bvpdpbusd\b.*%zmm|\bvfmadd\w+ps\b.*%zmm|\bvcvtph2ps\b", r"\bvpmaddubsw\b"),
     "armv8": (r"\bfmla\b", r"\bsdot\b|\bsmmla\b|\busmmla\b"),
     "armv8-dotprod": (r"\bsdot\b|\bfmla\b", r"\bsmmla\b|\busmmla\b"),
     "armv8-i8mm": (r"\bsdot\b|\bfmla\b", r"\bbfmmla\b"),
@@ -28,7 +29,7 @@ LEVELS = {
 # The levels whose tiles are made for their number of registers, and how many loads or stores of spilled vectors the inner loop of
 # a matmul may have for each instruction that multiplies.
 SPILLS = {("x86-64-v4-vnni", "gemm"): 0, ("x86-64-v4-vnni", "gemv"): 0.1, ("x86-64-v4", "gemm"): 0.1, ("x86-64-v4", "gemv"): 0.1,
-          ("x86-64-v3-vnni", "gemm"): 0.2}
+          ("x86-64-v3-vnni", "gemm"): 0.2, ("x86-64-v4-amx", "gemm"): 0}
 
 
 def quantizations():
@@ -104,10 +105,12 @@ def check_spills(level, assembly):
         kind = re.match(r"mlc_kernel_(gem[mv])_", name)
         if kind is None or (level, kind.group(1)) not in SPILLS:
             continue
+        places = {found.group(1) for line in lines if (found := re.search(r"vmov\w+\s+%[xyz]mm\d+, (-?\d*\(%rsp\))", line))}
         for loop in inner_loops(lines):
             products = sum(bool(re.search(r"\b(vpdpbusd|vpmaddubsw|vfmadd)", line)) for line in loop)
-            # A local array is indexed; a spilled register has a place of its own.
-            spills = [line for line in loop if re.search(r"[\s,]-?\d*\(%rsp\)", line) and re.search(r"%[xyz]mm", line)]
+            # A local array is indexed, or only tiles are stored there; a spilled register has a place of its own.
+            spills = [line for line in loop if re.search(r"%[xyz]mm", line) and
+                      (place := re.search(r"[\s,](-?\d*\(%rsp\))", line)) and place.group(1) in places]
             if products >= 8:
                 seen += 1
                 check(len(spills) <= products * SPILLS[level, kind.group(1)], f"{name}: {len(spills)} in a loop with {products}",

@@ -222,7 +222,7 @@ std::vector<std::string> levels_of(const Case& c) {
   const std::set<std::string> all = {"q4f16_1_O2", "q3f16_1_O2", "q4f16_0_O2", "q4f16_awq_O2",
                                      "q0f16_O2"};
   if (all.contains(c.name)) return levels;
-  const std::string best = levels.back();
+  const std::string best = *std::find_if_not(levels.rbegin(), levels.rend(), is_emulated);
   std::erase_if(levels, [&](const std::string& level) {
     return level != "x86-64" && level != "x86-64-v3" && level != best;
   });

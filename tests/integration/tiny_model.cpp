@@ -208,14 +208,9 @@ std::unique_ptr<engine::Session> TinyModel::open(int64_t threads, int64_t max_to
 
 namespace {
 
-// What the tests may execute: instructions that this CPU lacks are emulated from the first call on.
-target::CpuFeatures runnable_features() {
-  static const target::AmxEmulator emulator;
-  return target::AmxEmulator::features();
-}
-
-// A library of one level, and the copy of its head that asks this CPU for nothing.
+// A library of one level, and the copy of its head that does not ask for what is emulated.
 struct Forced {
+  target::AmxEmulator emulator;
   std::shared_ptr<void> loaded;
   MlcModelLibrary library;
   MlcLibraryVariant variant;
@@ -227,7 +222,8 @@ runtime::ModelLibrary TinyModel::open_library() const {
   const auto forced = std::make_shared<Forced>();
   forced->library = *or_throw(runtime::load_library(library(), &forced->loaded));
   forced->variant = *reinterpret_cast<const MlcLibraryVariant*>(forced->library.variants);
-  const uint64_t emulated = runnable_features().bits() & ~target::host_cpu_features().bits();
+  const uint64_t emulated =
+      target::AmxEmulator::features().bits() & ~target::host_cpu_features().bits();
   forced->variant.required_features &= ~emulated;
   forced->library.variants = reinterpret_cast<uint64_t>(&forced->variant);
   EXPECT_EQ(forced->library.num_variants, 1u);
@@ -240,7 +236,7 @@ bool is_emulated(const std::string& level) {
 
 std::vector<std::string> runnable_levels() {
   std::vector<std::string> levels;
-  const target::CpuFeatures here = runnable_features();
+  const target::CpuFeatures here = target::AmxEmulator::features();
   for (const target::CpuLevel& level : target::cpu_levels()) {
     if (level.architecture == target::host_architecture() && here.contains(level.features))
       levels.emplace_back(level.name);

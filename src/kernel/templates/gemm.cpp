@@ -458,40 +458,45 @@ class Gemm {
   // the products of one, the tile unit makes those of the other.
   void steps_by_tiles(const Expr& tile, const Expr& chain, const Expr& first, const Expr& steps,
                       const BufferRef& sums) {
-    constexpr int64_t kAtOnce = 2;
     constexpr int64_t kProductSize = kTileDotSize * kTileRows;
     const BufferRef products =
-        b_.allocate("products", {DType::kI32, 1}, kAtOnce * kProductSize, Space::kLocal);
-    const auto run = [&](const Expr& begin, int64_t count) {
-      std::vector<Expr> at_group;
-      for (int64_t i = 0; i < count; ++i) {
-        at_group.push_back(b_.let("at_group", (tile * 8 + chain) * sizes_.steps + (begin + i)));
-        b_.tile_dot(products, index(i * kProductSize),
-                    {.a = w_,
-                     .a_index = b_.let("codes", code_at(first, chain, begin + i, 0)),
-                     .b = packed_,
-                     .b_index = at_group.back() * (sizes_.quads * kTileRows * 4),
-                     .quads = sizes_.quads,
-                     .row_words = sizes_.quads});
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        const Expr at = at_group[static_cast<size_t>(i)] * kTileRows;
-        const Expr correction = b_.let("correction", load(packed_sums_, at, kLanes));
-        const Expr x_scale = b_.let("x_scale", load(packed_scales_, at, kLanes));
-        for (int64_t c = 0; c < columns_; ++c) {
-          const Expr at_scale = scale_at(first, chain, begin + i) + c;
-          Expr start = correction;
-          if (w_zeros_) start = start * broadcast(load(w_zeros_, at_scale), kLanes);
-          const Expr total = b_.let(
-              "total", load(products, index(i * kProductSize + c * kTileRows), kLanes) + start);
-          const Expr scale = broadcast(load(w_scales_, at_scale), kLanes);
-          b_.store(sums, index(c),
-                   fma(cast(DType::kF32, total) * x_scale, scale, load(sums, index(c))));
-        }
+        b_.allocate("products", {DType::kI32, 1}, 2 * kProductSize, Space::kLocal);
+    const auto product = [&](const Expr& step, int64_t which) {
+      b_.tile_dot(products, index(which * kProductSize),
+                  {.a = w_,
+                   .a_index = code_at(first, chain, step, 0),
+                   .b = packed_,
+                   .b_index = (tile * 8 + chain) * (sizes_.steps * sizes_.quads * kTileRows * 4) +
+                              step * (sizes_.quads * kTileRows * 4),
+                   .quads = sizes_.quads,
+                   .row_words = sizes_.quads});
+    };
+    const auto scale = [&](const Expr& step, const Expr& which) {
+      const Expr at = b_.let("at_group", ((tile * 8 + chain) * sizes_.steps + step) * kTileRows);
+      const Expr correction = b_.let("correction", load(packed_sums_, at, kLanes));
+      const Expr x_scale = b_.let("x_scale", load(packed_scales_, at, kLanes));
+      for (int64_t c = 0; c < columns_; ++c) {
+        const Expr at_scale = scale_at(first, chain, step) + c;
+        Expr start = correction;
+        if (w_zeros_) start = start * broadcast(load(w_zeros_, at_scale), kLanes);
+        const Expr total =
+            b_.let("total", load(products, which * kProductSize + c * kTileRows, kLanes) + start);
+        const Expr w_scale = broadcast(load(w_scales_, at_scale), kLanes);
+        b_.store(sums, index(c),
+                 fma(cast(DType::kF32, total) * x_scale, w_scale, load(sums, index(c))));
       }
     };
-    b_.serial("steps", steps / kAtOnce, [&](const Expr& pair) { run(pair * kAtOnce, kAtOnce); });
-    b_.if_then(equal(steps % kAtOnce, index(1)), [&] { run(steps - 1, 1); });
+    b_.serial("pair", steps / 2, [&](const Expr& pair) {
+      const Expr step = b_.let("step", pair * 2);
+      product(step, 0);
+      product(step + 1, 1);
+      b_.serial("which", 2, [&](const Expr& which) { scale(step + which, which); });
+    });
+    b_.if_then(equal(steps % 2, index(1)), [&] {
+      const Expr step = b_.let("step", steps - 1);
+      product(step, 0);
+      scale(step, index(0));
+    });
   }
 
   // While the first rows are multiplied, the weights of the next block of columns are on their way:
