@@ -213,20 +213,12 @@ class Gemm {
                            Space::kLocal);
   }
 
-  // Scratch of unpacked weights. For tiles: [16 columns][chain][step][16][quad]; else by rows:
-  // [column][block][quad][8 groups]; other orders: [16 columns][group][quad][16].
+  // Scratch of unpacked weights: [16 columns][chain][step][16][quad].
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
-    if (by_tiles_) return scale_at(column, chain, step) * sizes_.quads + quad;
-    if (weights_->by_rows())
-      return column * (sizes_.steps * 8 * sizes_.quads) +
-             (step * (8 * sizes_.quads) + (chain + quad * 8));
-    return (((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * sizes_.quads + quad) * 16 +
-           column % 16;
+    return scale_at(column, chain, step) * sizes_.quads + quad;
   }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
-    if (by_tiles_) return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
-    if (weights_->by_rows()) return column * (sizes_.steps * 8) + (step * 8 + chain);
-    return ((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * 16 + column % 16;
+    return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
   }
 
   // Unpacks the weights of columns [from, from + group_columns_) of the block's local columns.
@@ -288,23 +280,13 @@ class Gemm {
     const int64_t groups = weights_->layout().groups(m_.k);
     const auto body = [&](const Expr& step, int existing) {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
-      if (by_tiles_) {
-        const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
-        const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
-        for (int chain = 0; chain < existing; ++chain) {
-          b_.store(w_, code_at(column, index(chain), step, 0),
-                   groups_of_block[static_cast<size_t>(chain)]);
-          b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
-        }
-        return;
+      const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
+      const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
+      for (int chain = 0; chain < existing; ++chain) {
+        b_.store(w_, code_at(column, index(chain), step, 0),
+                 groups_of_block[static_cast<size_t>(chain)]);
+        b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
       }
-      const std::vector<Expr> codes = weights_->block_codes(b_, n, step, existing);
-      for (size_t c = 0; c < codes.size(); ++c) {
-        b_.store(w_, code_at(column, index(0), step, static_cast<int64_t>(2 * c)),
-                 bitcast({DType::kU32, kLanes}, codes[c]));
-      }
-      b_.store(w_scales_, scale_at(column, index(0), step),
-               weights_->block_scales(b_, n, step, existing));
     };
     b_.serial("g", groups / 8, [&](const Expr& step) { body(step, 8); });
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
@@ -319,7 +301,7 @@ class Gemm {
           std::vector<Expr> words;
           for (const Expr& codes : weights_->group_codes(b_, n, group, lanes))
             words.push_back(bitcast({DType::kU32, lanes}, codes));
-          if (by_tiles_ && lanes == kLanes) {
+          if (lanes == kLanes) {
             store_turned(words, column, chain, step);
           } else {
             for (size_t quad = 0; quad < words.size(); ++quad)
