@@ -21,6 +21,7 @@
 #include "kernel/builder.h"
 #include "kernel/templates/vector_ops.h"
 #include "link/link.h"
+#include "runtime/memory.h"
 #include "support/file.h"
 #include "support/process.h"
 #include "support/strings.h"
@@ -216,14 +217,14 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
   const int64_t copies = std::max<int64_t>(1, (int64_t{192} << 20) / weight_bytes);
   std::vector<std::byte> weights(static_cast<size_t>(weight_bytes * copies + 4096),
                                  std::byte{0x21});
-  std::vector<std::byte> scratch(size_t{8} << 20);
+  using runtime::Memory;
+  const Memory scratch = or_throw(Memory::reserve(int64_t{8} << 20, Memory::Pages::kHuge));
   std::vector<Speed> speeds;
   for (const int64_t rows : row_counts) {
-    std::vector<std::byte> arena(static_cast<size_t>(planned.plan.arena_bytes.constant) + 64);
+    int64_t arena_bytes = planned.plan.arena_bytes.constant;
     for (const auto& [symbol, coefficient] : planned.plan.arena_bytes.terms)
-      arena.resize(arena.size() + static_cast<size_t>(coefficient * rows));
-    std::byte* base =
-        reinterpret_cast<std::byte*>((reinterpret_cast<uint64_t>(arena.data()) + 63) / 64 * 64);
+      arena_bytes += coefficient * rows;
+    const Memory arena = or_throw(Memory::reserve(arena_bytes, Memory::Pages::kHuge));
     std::vector<std::pair<MlcKernel, std::pair<std::vector<uint64_t>, int64_t>>> launches;
     for (const auto& call : planned.plan.calls) {
       if (call.label != "w") continue;
@@ -236,7 +237,7 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
         for (const auto& term : a.offset.terms) offset += term.second * rows;
         switch (a.kind) {
           case formats::PlanArgument::Kind::kArena:
-            slots.push_back(reinterpret_cast<uint64_t>(base + offset));
+            slots.push_back(reinterpret_cast<uint64_t>(arena.data() + offset));
             break;
           case formats::PlanArgument::Kind::kSize:
             slots.push_back(static_cast<uint64_t>(rows));
@@ -268,7 +269,7 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
             slot += static_cast<uint64_t>(copy * weight_bytes);
         }
         const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()),
-                                 (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64};
+                                 reinterpret_cast<uint64_t>(scratch.data())};
         kernel(&args, 0, launch.second);
       }
     });

@@ -7,7 +7,7 @@
 
 namespace mlc::runtime {
 
-Result<Memory> Memory::reserve(int64_t bytes) {
+Result<Memory> Memory::reserve(int64_t bytes, Pages) {
   Memory memory;
   if (bytes <= 0) return memory;
   const auto size = (static_cast<size_t>(bytes) + 63) / 64 * 64;

@@ -49,10 +49,9 @@ Result<std::unique_ptr<Model>> Model::create(ModelLibrary library, formats::Para
   int64_t scratch_bytes = 0;
   for (const formats::PlanKernel& kernel : plan.kernels)
     scratch_bytes = std::max(scratch_bytes, kernel.scratch_bytes);
-  for (int64_t i = 0; i < model->pool_.size(); ++i) {
-    MLC_ASSIGN_OR_RETURN(Memory scratch, Memory::reserve(scratch_bytes));
-    model->scratch_.push_back(std::move(scratch));
-  }
+  model->scratch_bytes_ = (scratch_bytes + 63) / 64 * 64;
+  MLC_ASSIGN_OR_RETURN(model->scratch_, Memory::reserve(model->pool_.size() * model->scratch_bytes_,
+                                                        Memory::Pages::kHuge));
   return model;
 }
 
@@ -108,7 +107,8 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
   const int64_t arena_bytes = evaluate(plan().arena_bytes, tables);
   if (arena_bytes > arena_.bytes()) {
     arena_ = Memory();  // nothing in it outlives a step
-    MLC_ASSIGN_OR_RETURN(arena_, Memory::reserve(arena_bytes + arena_bytes / 4));
+    MLC_ASSIGN_OR_RETURN(arena_,
+                         Memory::reserve(arena_bytes + arena_bytes / 4, Memory::Pages::kHuge));
   }
   const auto table_data = [&](const PlanArgument& a) -> const int32_t* {
     switch (static_cast<formats::InputTable>(a.index)) {
@@ -179,7 +179,7 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
 
 void Model::call_kernel(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const {
   const MlcKernelArgs args{address_of(slots_.data() + launch.first_slot),
-                           address_of(scratch_[static_cast<size_t>(thread)].data())};
+                           address_of(scratch_.data() + thread * scratch_bytes_)};
   launch.kernel(&args, begin, end);
 }
 

@@ -74,7 +74,8 @@ class Model final : private ThreadPool::Work {
       converted_;  // weights whose stored form is not what kernels read
   Memory constants_;
   Memory arena_;
-  std::vector<Memory> scratch_;  // by thread
+  Memory scratch_;
+  int64_t scratch_bytes_ = 0;  // of a thread
   std::vector<Launch> launches_;
   std::vector<uint64_t> slots_;
   size_t launch_ = 0;  // the one at hand

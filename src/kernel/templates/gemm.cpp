@@ -5,9 +5,9 @@
 // that the activations of a chain stay in the L1 cache while all columns pass. Results are turned
 // to lie by rows, and the epilogue follows.
 //
-// Where the target multiplies tiles (tile_dot), the weights of 16 columns and a group lie together
-// in scratch, and the integer sums of a group come from a tile product into memory instead of from
-// dot products in registers. What follows is the same, and so are the bits.
+// Where the target multiplies tiles (tile_dot), the integer sums of a group come from a tile
+// product into memory instead of from dot products in registers. What follows is the same, and so
+// are the bits.
 //
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
 // [tile][chain][block][16], the sums times the negative zero of the codes where there is but one.
@@ -152,7 +152,7 @@ class Gemm {
     // there are.
     const bool wide = m.target.vector_bytes() >= 64;
     tiles_ = wide && !single_tile && !by_tiles_ ? 2 : 1;
-    columns_ = by_tiles_ ? kTileDotSize : wide && !m.int8 ? 8 : 4;
+    columns_ = by_tiles_ ? kTileDotSize : wide && (!m.int8 || tiles_ == 1) ? 8 : 4;
   }
 
   LoweredKernel run() {
@@ -198,8 +198,8 @@ class Gemm {
  private:
   void allocate_scratch(int64_t step_rows) {
     if (m_.int8) {
-      w_ = b_.allocate("w_codes", {DType::kU32, 1},
-                       group_columns_ * sizes_.steps * 8 * sizes_.quads, Space::kLocal);
+      w_ = b_.allocate("w_codes", {DType::kU32, 1}, group_columns_ / 16 * 8 * chain_words(),
+                       Space::kLocal);
       w_scales_ = b_.allocate("w_values", {DType::kF32, 1}, group_columns_ * sizes_.steps * 8,
                               Space::kLocal);
       if (weights_->layout().stored_zeros) {
@@ -213,11 +213,16 @@ class Gemm {
                            Space::kLocal);
   }
 
-  // Scratch of unpacked weights: [16 columns][chain][step][16][quad].
+  // Scratch of unpacked weights, int8: [16 columns][chain][step][16][quad]. What a step reads lies
+  // together, as tiles need it, and fills whole cache lines.
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
-    return scale_at(column, chain, step) * sizes_.quads + quad;
+    return (column / 16 * 8 + chain) * chain_words() + (step * 16 + column % 16) * sizes_.quads +
+           quad;
   }
+  // Chains that begin a multiple of 4 KB apart would share their sets of the L1 cache.
+  int64_t chain_words() const { return sizes_.steps * 16 * sizes_.quads + 16; }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
+    if (weights_->by_rows()) return (column * sizes_.steps + step) * 8 + chain;
     return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
   }
 
@@ -281,11 +286,11 @@ class Gemm {
     const auto body = [&](const Expr& step, int existing) {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
       const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
-      const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
+      b_.store(w_scales_, scale_at(column, index(0), step),
+               weights_->block_scales(b_, n, step, existing));
       for (int chain = 0; chain < existing; ++chain) {
         b_.store(w_, code_at(column, index(chain), step, 0),
                  groups_of_block[static_cast<size_t>(chain)]);
-        b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
       }
     };
     b_.serial("g", groups / 8, [&](const Expr& step) { body(step, 8); });
@@ -458,7 +463,7 @@ class Gemm {
       const Expr correction = b_.let("correction", load(packed_sums_, at, kLanes));
       const Expr x_scale = b_.let("x_scale", load(packed_scales_, at, kLanes));
       for (int64_t c = 0; c < columns_; ++c) {
-        const Expr at_scale = scale_at(first, chain, step) + c;
+        const Expr at_scale = scale_at(first + c, chain, step);
         Expr start = correction;
         if (w_zeros_) start = start * broadcast(load(w_zeros_, at_scale), kLanes);
         const Expr total =

@@ -184,11 +184,16 @@ std::vector<Expr> WeightReader::block_groups(KernelBuilder& b, const Expr& row, 
     std::vector<Expr> kinds;
     for (const Expr& codes : unpack_words(b, b.let("four", slice_lanes(words, 16 * half, 16))))
       kinds.push_back(bitcast({DType::kU32, 16}, codes));
-    for (int g = 0; g < 4; ++g) {
-      std::vector<Expr> pieces;
-      for (const Expr& kind : kinds) pieces.push_back(slice_lanes(kind, 4 * g, 4));
-      const auto quads = static_cast<int>(4 * pieces.size());
-      result.push_back(b.let("quads", slice_lanes(concat_all(b, std::move(pieces)), 0, quads)));
+    const auto quads = static_cast<int>(4 * kinds.size());
+    // Two groups at a time, so that whole registers are moved.
+    const Expr all = concat_all(b, kinds);
+    for (int g = 0; g < 4; g += 2) {
+      std::vector<int> order;
+      for (int i = 0; i < 2 * quads; ++i)
+        order.push_back(i % quads / 4 * 16 + 4 * (g + i / quads) + i % 4);
+      const Expr two = b.let("two", shuffle(all, order));
+      result.push_back(b.let("quads", slice_lanes(two, 0, quads)));
+      result.push_back(b.let("quads", slice_lanes(two, quads, quads)));
     }
   }
   return result;
@@ -393,6 +398,7 @@ void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block
   const Expr at = row * (l.groups(k_) * l.words_per_group()) + block * (8 * l.words_per_group());
   b.prefetch(words_, at + bytes_ahead / 4);
   b.prefetch(words_, at + (bytes_ahead / 4 + 16));
+  b.prefetch(scales_, row * l.groups(k_) + block * 8 + bytes_ahead / 16);
 }
 
 }  // namespace mlc::kernel
