@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kMostStates = 400'000;
 constexpr int64_t kSmallRule = 40;  // parts of its expression
 constexpr int64_t kFewCopies = 8;   // that need no shadow
+constexpr int64_t kNoEnd = INT64_MAX;
 
 class Builder {
  public:
@@ -121,37 +122,34 @@ class Builder {
 
   void build_repeat(const Expr& e, StateId from, StateId to) {
     const Expr& child = e.children[0];
-    for (int64_t i = 0; i < e.min && a_.states.size() <= kMostStates; ++i) {
-      const StateId next = add_state();
-      build(child, from, next);
-      from = next;
-    }
-    if (e.max == Expr::kNoLimit) {
-      const StateId loop = add_after(from);
-      build(child, loop, loop);
-      epsilon(loop, to);
-      return;
-    }
-    std::vector<StateId> copies;  // their first states, from the last one that is needed on
-    for (int64_t i = e.min; i < e.max && a_.states.size() <= kMostStates; ++i) {
-      epsilon(from, to);
+    const bool has_limit = e.max != Expr::kNoLimit;
+    std::vector<StateId> copies;  // their first states
+    for (int64_t i = 0; i < (has_limit ? e.max : e.min) && a_.states.size() <= kMostStates; ++i) {
+      if (i >= e.min) epsilon(from, to);
       const StateId next = add_state();
       copies.push_back(next + 1);
       build(child, from, next);
       from = next;
     }
-    epsilon(from, to);
-    if (std::ssize(copies) < kFewCopies || child.kind == Expr::Kind::kRule) return;
-    const StateId loop = add_state();
+    const bool calls = child.kind == Expr::Kind::kRule && !inlined_[child.rule];
+    const bool needs_shadows =
+        !calls && !copies.empty() && (!has_limit || std::ssize(copies) >= kFewCopies);
+    if (has_limit) {
+      epsilon(from, to);
+      if (!needs_shadows) return;
+    }
+    const StateId loop = has_limit ? add_state() : add_after(from);
     build(child, loop, loop);
     epsilon(loop, to);
+    if (!needs_shadows) return;
     const auto size = static_cast<StateId>(a_.states.size()) - loop - 1;
     a_.shadows.resize(a_.states.size());
     for (size_t i = 0; i < copies.size(); ++i) {
-      const auto left = static_cast<int64_t>(copies.size() - i);
+      const int64_t left = has_limit ? static_cast<int64_t>(copies.size() - i) : kNoEnd;
       for (StateId s = 0; s < size; ++s) {
         Automaton::Shadow& shadow = a_.shadows[static_cast<size_t>(copies[i] + s)];
-        if (shadow.alike < left) shadow = {loop + 1 + s, left};
+        if (shadow.copies >= left) continue;
+        shadow = {loop + 1 + s, left, has_limit && static_cast<int64_t>(i) >= e.min};
       }
     }
   }
