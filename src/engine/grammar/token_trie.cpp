@@ -10,9 +10,26 @@ namespace mlc::engine::grammar {
 namespace {
 
 constexpr uint16_t kNever = 1u << (TokenTrie::kNoCharacter + 1);
-// All kinds but control characters, quotes and backslashes: what strings of JSON go on with. They
-// are wanted by nearly every grammar, so that no answer has to wait for them.
-constexpr uint16_t kInStrings = ((1u << TokenTrie::kNumKinds) - 1) & ~(1u << 1 | 1u << 2);
+constexpr uint16_t bits(std::initializer_list<int> kinds) {
+  uint16_t set = 0;
+  for (const int kind : kinds) set |= static_cast<uint16_t>(1u << kind);
+  return set;
+}
+
+// What grammars mostly repeat: nothing, the characters of a JSON string, any but control
+// characters or all, digits, letters, both, and words with blanks. They are ready before the first
+// answer that needs them.
+constexpr uint16_t kUsual[] = {bits({}),
+                               bits({0, 3, 4, 5, 6, 7}),
+                               bits({0, 2, 3, 4, 5, 6, 7}),
+                               bits({0, 1, 2, 3, 4, 5, 6, 7}),
+                               bits({4}),
+                               bits({5}),
+                               bits({6}),
+                               bits({5, 6}),
+                               bits({4, 5, 6}),
+                               bits({3, 5, 6}),
+                               bits({3, 4, 5, 6})};
 
 bool continues_character(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
@@ -128,7 +145,7 @@ TokenTrie::TokenTrie(const std::vector<std::string>& tokens) {
   for (size_t length = 1; length < up_to_.size(); ++length) {
     for (size_t w = 0; w < up_to_[length].size(); ++w) up_to_[length][w] |= up_to_[length - 1][w];
   }
-  of_kinds(kInStrings);
+  for (const uint16_t kinds : kUsual) of_kinds(kinds);
 }
 
 const TokenTrie::OfKinds& TokenTrie::of_kinds(uint16_t kinds) const {
@@ -136,8 +153,13 @@ const TokenTrie::OfKinds& TokenTrie::of_kinds(uint16_t kinds) const {
   OfKinds& found = at->second;
   if (!is_new) return found;
   found.within.resize((kinds_.size() + 63) / 64);
-  for (size_t id = 0; id < kinds_.size(); ++id) {
-    found.within[id / 64] |= uint64_t{(kinds_[id] & ~kinds) == 0} << (id % 64);
+  for (size_t w = 0; w < found.within.size(); ++w) {
+    uint64_t word = 0;
+    const size_t end = std::min(kinds_.size(), w * 64 + 64);
+    for (size_t id = w * 64; id < end; ++id) {
+      word |= uint64_t{(kinds_[id] & ~kinds) == 0} << (id % 64);
+    }
+    found.within[w] = word;
   }
   std::vector<int32_t> others;
   const std::span<const Node> all = nodes();
