@@ -71,6 +71,20 @@ TEST(Ebnf, ReadsWhatGbnfHas) {
   expect_matches(Kind::kEbnf, R"(root ::= [a\-z-] | "\"\\")", {"a", "-", "z", "\"\\"}, {"b", "\\"});
 }
 
+TEST(Ebnf, IteratesRulesThatBeginWithThemselves) {
+  const std::string sums = R"_(root ::= e
+    e ::= e "+" e | e "*" e | e "[" e "]" | e "!" | "(" e ")" | [0-9]+)_";
+  expect_matches(Kind::kEbnf, sums,
+                 {"1", "1+2*3", "(1+2)*3!", "1[2+3[4]]!+5", "((1))[2][3]", "12!!*(3)"},
+                 {"", "+1", "1+", "1[2", "1[]", "!", "()", "1(2)", "1+*2"});
+  expect_matches(Kind::kEbnf, "root ::= root root | root | \"a\" | \"\"", {"", "a", "aaaa"}, {"b"});
+  expect_matches(Kind::kEbnf, "root ::= (root \",\" item | item)\nitem ::= [a-c]", {"a", "a,b,c"},
+                 {"", "a,", ",a"});
+  std::string long_sum = "1";
+  for (int i = 0; i < 500; ++i) long_sum += "+(2*3)";
+  expect_matches(Kind::kEbnf, sums, {long_sum}, {long_sum + "+"});
+}
+
 TEST(Ebnf, NamesWhatIsWrong) {
   expect_error(Kind::kEbnf, "root ::= a", "uses the rule a");
   expect_error(Kind::kEbnf, "a ::= \"x\"", "has no rule root");
@@ -82,7 +96,9 @@ TEST(Ebnf, NamesWhatIsWrong) {
   expect_error(Kind::kEbnf, "root ::= \"\\q\"", "escape that is not known");
   expect_error(Kind::kEbnf, "root ::= [z-a]", "end is before its beginning");
   expect_error(Kind::kEbnf, "root ::= \"x\"{3,2}", "maximum is below its minimum");
-  expect_error(Kind::kEbnf, "root ::= e\ne ::= e \"+\" e | \"1\"", "e begins with itself");
+  expect_error(Kind::kEbnf, "root ::= e\ne ::= t \"+\" e | \"1\"\nt ::= e \"*\" t | \"2\"",
+               "e begins with itself");
+  expect_error(Kind::kEbnf, "root ::= root \"a\"", "root cannot be met");
   expect_error(Kind::kEbnf, "root ::= n root \"x\" | \"y\"\nn ::= \"\" | \"z\"",
                "root begins with itself");
   expect_error(Kind::kEbnf, "root ::= \"a\" b\nb ::= \"c\" b", "b cannot be met");

@@ -275,8 +275,9 @@ class Builder {
                            [&](size_t called) { return open[called] > 0; });
     }
     return user_error(where_, cat(rules_.rules[rule].name, " begins with itself"),
-                      "rules that read something before they call themselves",
-                      "write a repetition, as in: item (\",\" item)*");
+                      "rules that read something before others lead back to them",
+                      "let the rule stand alone at the beginning of its own alternatives, or write "
+                      "a repetition, as in: item (\",\" item)*");
   }
 
   void find_only_ends() {
