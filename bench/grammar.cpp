@@ -119,8 +119,21 @@ std::vector<Case> cases() {
   const std::string arithmetic =
       "root ::= term ([-+] term)*\nterm ::= factor ([*/] factor)*\n"
       "factor ::= [0-9]+ | \"(\" root \")\"";
+  const std::string keywords =
+      R"({"type":"object","properties":{"slug":{"type":"string","pattern":"^[a-z0-9]+(-[a-z0-9]+)*$",
+"minLength":3,"maxLength":60},"kind":{"enum":["post","page"]},"price":{"type":"number","minimum":0,
+"multipleOf":0.01},"title":{"type":"string","pattern":"[A-Z]","maxLength":80},
+"flags":{"type":"array","items":{"enum":["new","sale","draft","pinned"]},"uniqueItems":true}},
+"required":["slug","kind"],"patternProperties":{"^x-[a-z]+$":{"type":"string"}},
+"additionalProperties":false,"if":{"properties":{"kind":{"const":"post"}}},
+"then":{"required":["title"]}})";
+  const std::string keywords_document =
+      R"({"slug": "a-walk-along-the-northern-rivers-2026", "kind": "post", "price": 12.50,
+"title": "A walk along the northern rivers", "flags": ["pinned", "new"],
+"x-origin": "imported from the old site", "x-editor": "Anna"})";
   return {{"json_schema, a person", {Kind::kJsonSchema, person}, person_document},
           {"json_schema, a tree", {Kind::kJsonSchema, tree}, tree_document},
+          {"json_schema, keywords", {Kind::kJsonSchema, keywords}, keywords_document},
           {"json_object", {Kind::kJsonObject, ""}, any},
           {"regex, a date and a word",
            {Kind::kRegex, R"(\d{4}-\d{2}-\d{2}: [A-Za-z ]{3,40}\.)"},

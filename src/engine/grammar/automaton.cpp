@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "support/check.h"
 #include "support/strings.h"
 
 namespace mlc::engine::grammar {
@@ -70,7 +71,7 @@ class Builder {
   static bool is_small(const Expr& e) {
     int64_t size = 0;
     const auto fits = [&](const auto& self, const Expr& part, int64_t copies) -> bool {
-      if (part.kind == Expr::Kind::kRule) return false;
+      if (part.kind == Expr::Kind::kRule || part.kind == Expr::Kind::kGraph) return false;
       if (part.kind == Expr::Kind::kChoice && part.children.empty()) return false;  // has a name
       size += copies;
       if (part.kind == Expr::Kind::kRepeat) copies *= std::max({part.min, part.max, int64_t{1}});
@@ -116,6 +117,35 @@ class Builder {
         state(s).rule = static_cast<int32_t>(e.rule);
         state(s).target = to;
         return;
+      }
+      case Expr::Kind::kGraph:
+        build_graph(*e.graph, from, to);
+        return;
+      case Expr::Kind::kCharacters:
+        MLC_CHECK(false) << "characters are written before they become states";
+    }
+  }
+
+  void build_graph(const Graph& graph, StateId from, StateId to) {
+    std::vector<StateId> nodes;
+    for (size_t n = 0; n < graph.nodes.size(); ++n) nodes.push_back(add_state());
+    std::vector<StateId> first;  // of the states of a node's edges
+    for (size_t n = 0; n < graph.nodes.size() && a_.states.size() <= kMostStates; ++n) {
+      first.push_back(static_cast<StateId>(a_.states.size()));
+      for (const Graph::Edge& edge : graph.nodes[n].edges) {
+        build(graph.labels[edge.label], nodes[n], nodes[edge.to]);
+      }
+      if (graph.nodes[n].ends) epsilon(nodes[n], to);
+    }
+    if (a_.states.size() > kMostStates) return;  // an error, later
+    first.push_back(static_cast<StateId>(a_.states.size()));
+    epsilon(from, nodes[0]);
+    a_.shadows.resize(a_.states.size());
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      const Graph::Node& node = graph.nodes[n];
+      for (StateId s = first[n]; node.shadow && s < first[n + 1]; ++s) {
+        a_.shadows[static_cast<size_t>(s)] = {first[*node.shadow] + s - first[n], node.copies,
+                                              node.alike};
       }
     }
   }

@@ -7,12 +7,16 @@
 #include <vector>
 
 #include "engine/grammar/expression.h"
+#include "engine/grammar/json_schema_values.h"
+#include "engine/grammar/text_set.h"
 #include "support/json.h"
 
 namespace mlc::engine::grammar {
 
 // One character of the set inside a JSON string: itself, or the escape that it needs.
 Expr json_character(const CodePointSet& set);
+// As json_character, and any character at all where the set has all.
+Expr json_character_or_any(const CodePointSet& set);
 // Any character inside a JSON string, with all of JSON's escapes but lone surrogates.
 Expr any_json_character();
 // A string with the quotes, of which all is known.
@@ -28,8 +32,15 @@ struct Bound {
 // Integers of at most 18 digits, without an exponent; numbers likewise, with at most 16 digits
 // behind the point. Nothing where no number lies within the bounds.
 Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
+// A number of at most 18 digits before the point and 16 behind it, without an exponent.
+Expr any_decimal();
+// All ways to write a number without an exponent: 2, 2.0, 2.00. It is not is_too_large().
+TextSet writings_of(const Json& number);
 // Without bounds a number may have an exponent of two digits.
 Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
+// The multiples of a number: decimal digits that are one, with as many behind the point as it has
+// itself at most.
+TextSet multiples_of(const DecimalStep& step, bool integer);
 // Bounds beyond what integer_between and number_between can write.
 bool is_too_large(const Json& bound);
 
