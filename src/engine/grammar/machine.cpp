@@ -251,6 +251,42 @@ Machine::Run Machine::run_of(ConfigId config) {
   return runs_[place] = run;
 }
 
+// As run_of, or a run through several configurations, in all of which its kinds can be read: what
+// it takes to find one is worth it where a whole vocabulary is looked at.
+Machine::Run Machine::widest_run(ConfigId config) {
+  constexpr size_t kMany = 32;
+  const Run run = run_of(config);
+  if (run.characters != kNoEnd) return run;
+  uint16_t kinds = (1u << TokenTrie::kNumKinds) - 1;
+  std::vector<ConfigId> reached{config};
+  std::vector<ConfigId> next;
+  for (size_t i = 0; i < reached.size() && std::popcount(kinds) > std::popcount(run.kinds);) {
+    if (reached.size() > kMany) return run;
+    uint16_t dead = 0;
+    for (int kind = 0; kind < TokenTrie::kNumKinds; ++kind) {
+      const auto bit = static_cast<uint16_t>(1u << kind);
+      if ((kinds & bit) == 0) continue;
+      next.clear();
+      after_kinds(reached[i], bit, next);
+      if (std::find(next.begin(), next.end(), kDead) != next.end()) {
+        dead |= bit;
+        continue;
+      }
+      for (const ConfigId to : next) {
+        if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
+      }
+    }
+    ++i;
+    if (dead == 0) continue;
+    // What was reached by way of these kinds need not be reached without them.
+    if ((dead & run.kinds) != 0) return run;
+    kinds &= static_cast<uint16_t>(~dead);
+    reached = {config};
+    i = 0;
+  }
+  return std::popcount(kinds) > std::popcount(run.kinds) ? Run{kinds, kNoEnd} : run;
+}
+
 // True if nothing is left to be said of longer texts of the run's kinds: none of them is allowed.
 bool Machine::ends_behind(ConfigId config, const Run& run, const ByteSet& follows) {
   bool may_leave = false;
@@ -396,7 +432,7 @@ void Machine::find_local(ConfigId bottom_config, Local& found) {
   Walk walk{.found = found, .follows = follows_of(bottom_config), .way = {}};
   walk.way.reserve(tokens_.deepest() + 1);
   walk.way.push_back({bottom_config, 0, 0, 0});
-  const Run run = run_of(bottom_config);
+  const Run run = widest_run(bottom_config);
   walk.base = run.kinds;
   walk.base_characters = run.characters;
   const TokenTrie::OfKinds& base = tokens_.of_kinds(run.kinds);

@@ -136,6 +136,7 @@ class Machine {
   void after_kinds(ConfigId config, uint16_t kinds, std::vector<ConfigId>& reached);
   uint16_t looping_kinds(ConfigId config);
   Run run_of(ConfigId config);
+  Run widest_run(ConfigId config);
   bool ends_behind(ConfigId config, const Run& run, const ByteSet& follows);
   ByteSet bytes_behind(ConfigId config, const Run& run, const ByteSet& follows);
   ByteSet follows_of(ConfigId config) const;
