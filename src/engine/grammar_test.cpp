@@ -512,6 +512,7 @@ TEST(GrammarMatcher, AllowsTheTokensThatFitWhatIsCounted) {
        R"({"type":"array","items":{"type":"string","pattern":"^[ab ]{0,30}$"}})"},
       {Kind::kJsonSchema, R"({"pattern":"^[ab ]*$","minLength":9,"maxLength":40})"},
       {Kind::kJsonSchema, R"({"pattern":"b$","maxLength":60})"},
+      {Kind::kJsonSchema, R"({"pattern":"[A-Z][^7]*é"})"},
       {Kind::kJsonSchema, R"({"pattern":"^([a-z]{3}7)*é?$","minLength":22})"},
       {Kind::kJsonSchema, R"({"type":"string","not":{"enum":["a","ab","Z7"]},"maxLength":30})"},
       {Kind::kEbnf, "root ::= (\"[\" word \"]\"){0,20}\nword ::= [a-z]{0,60} | [^\\n]{17}"},

@@ -241,12 +241,11 @@ uint16_t Machine::looping_kinds(ConfigId config) {
 Machine::Run Machine::run_of(ConfigId config) {
   const auto place = static_cast<size_t>(config);
   if (place < runs_.size() && runs_[place].characters >= 0) return runs_[place];
-  Run run{looping_kinds(config), kNoEnd};
+  // Copies do not lead back to themselves: the loop, which they share, is looked at first.
+  Run run;
   const Shadowed shadows = shadowed(config);
-  if (shadows.only != kDead) {
-    const uint16_t kinds = looping_kinds(shadows.only);
-    if (std::popcount(kinds) > std::popcount(run.kinds)) run = {kinds, shadows.copies};
-  }
+  if (shadows.only != kDead) run = {looping_kinds(shadows.only), shadows.copies};
+  if (run.kinds == 0) run = {looping_kinds(config), kNoEnd};
   runs_.resize(configs_.size(), {0, -1});
   return runs_[place] = run;
 }
