@@ -22,6 +22,7 @@ namespace mlc::engine::grammar {
 namespace {
 
 constexpr int64_t kMostSchemas = 50'000;
+constexpr int64_t kMostResolved = 100'000;
 constexpr size_t kMostPatterns = 5;       // each choice of them has rules of its own
 constexpr int64_t kMostCounted = 20'000;  // properties times their counts
 constexpr size_t kMostSubsets = 5'000;    // of unique items
@@ -260,6 +261,8 @@ class SchemaReader {
                               const std::string& pointer) {
     std::vector<Expr> alternatives;
     bool has_type_of_one = false;
+    Json others = schema;
+    for (const char* name : {"const", "enum"}) others.erase(name);
     const std::vector<std::string> types = types_of(schema);
     for (const Json& value : constants) {
       if (!is_json(value)) {
@@ -268,7 +271,7 @@ class SchemaReader {
       has_type_of_one = has_type_of_one ||
                         std::any_of(types.begin(), types.end(),
                                     [&](const std::string& type) { return has_type(value, type); });
-      MLC_ASSIGN_OR_RETURN(const bool valid, is_valid(value, schema, resolve_, at(pointer)));
+      MLC_ASSIGN_OR_RETURN(const bool valid, is_valid(value, others, resolve_, at(pointer)));
       if (valid) alternatives.push_back(json_literal(value));
     }
     if (alternatives.empty()) {
@@ -945,7 +948,15 @@ class SchemaReader {
 
   const Json& document_;
   const std::string& where_;
-  const ResolveReference resolve_ = [this](const std::string& pointer) { return resolve(pointer); };
+  // For `not` and constants, which follow each $ref where it stands: so many of them in all.
+  int64_t resolved_ = 0;
+  const ResolveReference resolve_ = [this](const std::string& pointer) -> Result<const Json*> {
+    if (++resolved_ > kMostResolved) {
+      return user_error(where_, cat("follows more than ", kMostResolved, " $refs for not or enum"),
+                        "fewer of them", "leave not, if, oneOf and enum to small schemas");
+    }
+    return resolve(pointer);
+  };
   Rules rules_;
   JsonRules json_{};
   int64_t read_ = 0;  // schemas so far, those that came about by merging included

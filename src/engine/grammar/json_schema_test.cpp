@@ -331,6 +331,16 @@ TEST(JsonSchemaKeywords, AreReadInTime) {
     many_ones += (i > 0 ? "," : "") + std::string(R"_({"required":["a)_") + std::to_string(i) +
                  R"_("],"minProperties":)_" + std::to_string(i + 1) + "}";
   }
+  // Each schema has the next one twice.
+  std::string doubling = R"_("$defs":{)_";
+  for (int i = 0; i < 40; ++i) {
+    const std::string next = R"_({"$ref":"#/$defs/d)_" + std::to_string(i + 1) + R"_("})_";
+    doubling += R"_("d)_" + std::to_string(i) + R"_(":{"properties":{"a":)_" + next + R"_(,"b":)_" +
+                next + R"_(},"allOf":[)_" + next + "," + next + "]},";
+  }
+  doubling += R"_("d40":{"type":"object"}})_";
+  std::string constants;
+  for (int i = 0; i < 20'000; ++i) constants += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\"";
   for (int i = 0; i < 150; ++i) deep = R"_({"not":)_" + deep + "}";
   const std::string schemas[] = {
       R"_({"type":"string","pattern":"^(a|b)*a(a|b){18}$","maxLength":50})_",
@@ -345,6 +355,9 @@ TEST(JsonSchemaKeywords, AreReadInTime) {
       R"_({"additionalProperties":false,"maxProperties":1000000000,"minProperties":1000000000})_",
       R"_({"propertyNames":{"maxLength":100000}})_",
       deep,
+      R"_({"not":{"$ref":"#/$defs/d0"},)_" + doubling + "}",
+      R"_({"const":{"a":{"a":1}},"$ref":"#/$defs/d0",)_" + doubling + "}",
+      R"_({"enum":[)_" + constants + R"_(],"maxLength":4})_",
   };
   for (const std::string& schema : schemas) {
     const auto begin = std::chrono::steady_clock::now();
