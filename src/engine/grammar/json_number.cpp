@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/grammar/json_schema_values.h"
 #include "engine/grammar/json_text.h"
+#include "engine/grammar/text_set.h"
 #include "support/check.h"
 #include "support/strings.h"
 
@@ -191,8 +193,8 @@ int64_t nearest_integer(const Bound& bound, int sign) {
   return static_cast<int64_t>(whole) + (bound.exclusive && whole == value ? sign : 0);
 }
 
-}  // namespace
-
+// The multiples of a number: decimal digits that are one, with as many behind the point as it has
+// itself at most.
 TextSet multiples_of(const DecimalStep& step, bool integer) {
   // States: the beginning, a sign, a zero that no digit follows, with and without a sign; then for
   // each rest of the digits so far one before the point, and one for each number of digits behind.
@@ -241,6 +243,26 @@ TextSet multiples_of(const DecimalStep& step, bool integer) {
   return TextSet::of_automaton(kDigits + places * factor, classes, next, accepts);
 }
 
+// A number of at most 18 digits before the point and 16 behind it, without an exponent.
+Expr any_decimal() {
+  const Expr whole = choice({digit(0, 0), sequence({digit(1, 9), any_digits(0, 17)})});
+  return sequence({optional(literal("-")), whole,
+                   optional(sequence({literal("."), any_digits(1, kSignificantDigits)}))});
+}
+
+// All ways to write a number without an exponent: 2, 2.0, 2.00.
+TextSet writings_of(const Json& number) {
+  const Decimal d = decimal_of({number, false});
+  const std::string sign = d.is_zero() ? "-?" : d.negative ? "-" : "";
+  const std::string digits = std::to_string(d.whole);
+  const std::string zeros = d.fraction.empty() ? "(\\.0+)?" : cat("\\.", d.fraction, "0*");
+  const Result<TextSet> set = TextSet::of_pattern(cat("^", sign, digits, zeros, "$"), "number");
+  MLC_CHECK(set.ok()) << "a number has a few hundred digits at most";
+  return *set;
+}
+
+}  // namespace
+
 bool is_too_large(const Json& bound) {
   return bound.is_int() ? bound.as_int() > kLargest - 1 || bound.as_int() < -kLargest + 1
                         : !(std::fabs(bound.as_double()) < static_cast<double>(kLargest));
@@ -258,22 +280,6 @@ Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>
         sequence({literal("-"), natural_between(std::max<int64_t>(1, -last), -first)}));
   }
   return choice(std::move(alternatives));
-}
-
-Expr any_decimal() {
-  const Expr whole = choice({digit(0, 0), sequence({digit(1, 9), any_digits(0, 17)})});
-  return sequence({optional(literal("-")), whole,
-                   optional(sequence({literal("."), any_digits(1, kSignificantDigits)}))});
-}
-
-TextSet writings_of(const Json& number) {
-  const Decimal d = decimal_of({number, false});
-  const std::string sign = d.is_zero() ? "-?" : d.negative ? "-" : "";
-  const std::string digits = std::to_string(d.whole);
-  const std::string zeros = d.fraction.empty() ? "(\\.0+)?" : cat("\\.", d.fraction, "0*");
-  const Result<TextSet> set = TextSet::of_pattern(cat("^", sign, digits, zeros, "$"), "number");
-  MLC_CHECK(set.ok()) << "a number has a few hundred digits at most";
-  return *set;
 }
 
 Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high) {
@@ -297,6 +303,44 @@ Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>&
                                         from ? std::optional(mirrored(*from)) : std::nullopt)}));
   }
   return choice(std::move(alternatives));
+}
+
+Result<Expr> numbers_of(const NumberLimits& limits, const std::string& where) {
+  constexpr int64_t kMostCharacters = 18;
+  const auto& [integer, low, high, multiple, excluded, no_integer] = limits;
+  if (multiple == nullptr && excluded.empty() && !no_integer) {
+    return integer ? integer_between(low, high) : number_between(low, high);
+  }
+  std::optional<TextSet> set;
+  int64_t longest = Expr::kNoLimit;
+  if (multiple != nullptr) {
+    const std::optional<DecimalStep> step = decimal_step(*multiple);
+    if (!step) {
+      return user_error(cat(where, "/multipleOf"), cat("is ", multiple->dump()),
+                        "a number of few digits: at most 10000 times a power of ten",
+                        "leave it out");
+    }
+    set = multiples_of(*step, integer);
+    longest = kMostCharacters;
+  }
+  if (!set || low || high) {
+    const bool any = !low && !high && !integer;
+    MLC_ASSIGN_OR_RETURN(const TextSet bounded, TextSet::of(any       ? any_decimal()
+                                                            : integer ? integer_between(low, high)
+                                                                      : number_between(low, high),
+                                                            where));
+    MLC_ASSIGN_OR_RETURN(set, set ? set->both(bounded, where) : Result<TextSet>(bounded));
+    longest = Expr::kNoLimit;
+  }
+  for (const Json& value : excluded) {
+    if (value.is_float() && is_too_large(value)) continue;  // no number of so few digits
+    MLC_ASSIGN_OR_RETURN(set, set->both(writings_of(value).none_of_these(), where));
+  }
+  if (no_integer) {
+    MLC_ASSIGN_OR_RETURN(const TextSet fractions, TextSet::of_pattern("\\.[0-9]*[1-9]", where));
+    MLC_ASSIGN_OR_RETURN(set, set->both(fractions, where));
+  }
+  return set->expression(one_of, 0, longest, where);
 }
 
 }  // namespace mlc::engine::grammar

@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 
+#include "engine/grammar/json_members.h"
 #include "engine/grammar/json_schema_merge.h"
 #include "engine/grammar/json_schema_rewrite.h"
 #include "engine/grammar/json_schema_values.h"
@@ -358,54 +359,16 @@ class SchemaReader {
     std::vector<Json> exclusions = exclusions_of(schema);
     const bool no_integer = std::any_of(exclusions.begin(), exclusions.end(),
                                         [](const Json& what) { return what.contains("type"); });
-    Expr e;
-    if (multiple != nullptr || no_integer || !excluded.empty()) {
-      MLC_ASSIGN_OR_RETURN(
-          e, read_digits(multiple, excluded, integer, no_integer, low, high, pointer));
-    } else {
-      e = integer ? integer_between(low, high) : number_between(low, high);
-    }
+    MLC_ASSIGN_OR_RETURN(Expr e, numbers_of({.integer = integer,
+                                             .low = low,
+                                             .high = high,
+                                             .multiple_of = multiple,
+                                             .excluded = excluded,
+                                             .no_integer = no_integer},
+                                            at(pointer)));
     const size_t rule = add_rule(
         cat(pointer, integer ? " (an integer" : " (a number", " within its bounds)"), std::move(e));
     return rule_reference(rule);
-  }
-
-  // Numbers of which more is said than their bounds. They have no exponents.
-  Result<Expr> read_digits(const Json* multiple, const std::vector<Json>& excluded, bool integer,
-                           bool no_integer, const std::optional<Bound>& low,
-                           const std::optional<Bound>& high, const std::string& pointer) const {
-    constexpr int64_t kMostDigits = 18;
-    const std::string place = at(pointer);
-    std::optional<TextSet> set;
-    int64_t longest = Expr::kNoLimit;
-    if (multiple != nullptr) {
-      const std::optional<DecimalStep> step = decimal_step(*multiple);
-      if (!step) {
-        return user_error(at(cat(pointer, "/multipleOf")), cat("is ", multiple->dump()),
-                          "a number of few digits: at most 10000 times a power of ten",
-                          "leave it out");
-      }
-      set = multiples_of(*step, integer);
-      longest = 1 + kMostDigits + (integer || step->digits == 0 ? 0 : 1 + step->digits);
-    }
-    if (!set || low || high) {
-      const bool any = !low && !high && !integer;
-      MLC_ASSIGN_OR_RETURN(const TextSet bounded, TextSet::of(any       ? any_decimal()
-                                                              : integer ? integer_between(low, high)
-                                                                        : number_between(low, high),
-                                                              place));
-      MLC_ASSIGN_OR_RETURN(set, set ? set->both(bounded, place) : Result<TextSet>(bounded));
-      longest = Expr::kNoLimit;
-    }
-    for (const Json& value : excluded) {
-      if (is_too_large(value)) continue;
-      MLC_ASSIGN_OR_RETURN(set, set->both(writings_of(value).none_of_these(), place));
-    }
-    if (no_integer) {
-      MLC_ASSIGN_OR_RETURN(const TextSet fractions, TextSet::of_pattern("\\.[0-9]*[1-9]", place));
-      MLC_ASSIGN_OR_RETURN(set, set->both(fractions, place));
-    }
-    return set->expression(one_of, 0, longest, place);
   }
 
   Result<Expr> read_string(const Json& schema, const std::vector<Json>& excluded,
@@ -469,15 +432,6 @@ class SchemaReader {
     }
     return sequence({literal("\""), std::move(content), literal("\"")});
   }
-
-  struct Field {
-    Expr member;
-    bool required;
-  };
-  struct Counts {
-    int64_t least = 0;
-    int64_t most = Expr::kNoLimit;
-  };
 
   // Properties that no other name: their names, and what they must meet.
   struct Extra {
@@ -570,12 +524,13 @@ class SchemaReader {
     }
     const std::optional<Expr> extra =
         more.empty() ? std::nullopt : std::optional(choice(std::move(more)));
-    MLC_ASSIGN_OR_RETURN(const Counts counts,
+    MLC_ASSIGN_OR_RETURN(const PropertyCounts counts,
                          property_counts(schema, pointer, fields, extra.has_value()));
     const std::optional<std::string> contradiction =
         contradiction_of(counts, fields, extra.has_value());
     if (contradiction) return impossible(pointer, *contradiction);
-    return sequence({literal("{"), blank(), members(fields, extra, counts, pointer)});
+    return sequence(
+        {literal("{"), blank(), json_members(rules_, blank(), fields, extra, counts, pointer)});
   }
 
   static Json both(const Json& a, const Json& b) {
@@ -696,87 +651,13 @@ class SchemaReader {
     return set;
   }
 
-  // With the closing brace. Two rules a field, and a number of properties so far as it matters:
-  // what follows where no member was written yet, and where one was.
-  Expr members(const std::vector<Field>& fields, const std::optional<Expr>& extra,
-               const Counts& counts, const std::string& pointer) {
-    const auto after_comma = [&](const Expr& member) {
-      return sequence({literal(","), blank(), member});
-    };
-    // Properties are counted up to here; behind it any number is as good, or none may follow.
-    const bool has_end = counts.most != Expr::kNoLimit;
-    const int64_t last = has_end ? counts.most : counts.least;
-    const Expr close = literal("}");
-    // What follows where so many were written, none of the fields being left.
-    std::vector<Expr> after;
-    for (int64_t count = 0; count <= last; ++count) {
-      after.push_back(count >= counts.least ? sequence({blank(), close}) : nothing());
-    }
-    Expr before = counts.least == 0 ? close : nothing();
-    const auto next_of = [&](int64_t count) { return std::min(count + 1, last); };
-    const auto may_write = [&](int64_t count) { return !has_end || count < last; };
-    if (extra) {
-      const size_t name = add_rule(cat(pointer, " (another property)"), *extra);
-      const Expr another = rule_reference(name);
-      for (int64_t count = last; count >= 0; --count) {
-        Expr& own = after[static_cast<size_t>(count)];
-        if (!may_write(count)) continue;
-        own = count == last && !has_end
-                  ? sequence({repeat(after_comma(another), 0, Expr::kNoLimit), own})
-                  : choice({own, sequence({after_comma(another),
-                                           after[static_cast<size_t>(next_of(count))]})});
-        own = rule_reference(add_rule(cat(pointer, " (more properties)"), std::move(own)));
-      }
-      if (may_write(0)) {
-        before = choice({before, sequence({another, after[static_cast<size_t>(next_of(0))]})});
-      }
-    }
-    for (size_t i = fields.size(); i-- > 0;) {
-      const Field& field = fields[i];
-      const size_t member = add_rule(cat(pointer, " (a property)"), field.member);
-      const Expr reference = rule_reference(member);
-      Expr begins =
-          may_write(0) ? sequence({reference, after[static_cast<size_t>(next_of(0))]}) : nothing();
-      if (!field.required) begins = choice({std::move(begins), before});
-      before = rule_reference(add_rule(cat(pointer, " (a property)"), std::move(begins)));
-      std::vector<Expr> goes_on;
-      for (int64_t count = 0; count <= last; ++count) {
-        Expr e =
-            may_write(count)
-                ? sequence({after_comma(reference), after[static_cast<size_t>(next_of(count))]})
-                : nothing();
-        if (!field.required) e = choice({std::move(e), after[static_cast<size_t>(count)]});
-        goes_on.push_back(rule_reference(add_rule(cat(pointer, " (a property)"), std::move(e))));
-      }
-      after = std::move(goes_on);
-    }
-    return before;
-  }
-
-  static std::optional<std::string> contradiction_of(const Counts& counts,
-                                                     const std::vector<Field>& fields, bool open) {
-    const auto required = static_cast<int64_t>(
-        std::count_if(fields.begin(), fields.end(), [](const Field& f) { return f.required; }));
-    if (!open && counts.least > std::ssize(fields)) {
-      return cat("minProperties ", counts.least, " is more than it may have, ", fields.size());
-    }
-    if (counts.most == Expr::kNoLimit) return {};
-    if (counts.least > counts.most) {
-      return cat("minProperties ", counts.least, " is above maxProperties ", counts.most);
-    }
-    if (required > counts.most) {
-      return cat("maxProperties ", counts.most, " is less than it requires, ", required);
-    }
-    return {};
-  }
-
   // How many properties are to be counted: what required ensures already is not.
-  Result<Counts> property_counts(const Json& schema, const std::string& pointer,
-                                 const std::vector<Field>& fields, bool open) const {
+  Result<PropertyCounts> property_counts(const Json& schema, const std::string& pointer,
+                                         const std::vector<Field>& fields, bool open) const {
     const auto required = static_cast<int64_t>(
         std::count_if(fields.begin(), fields.end(), [](const Field& f) { return f.required; }));
     const auto named = std::ssize(fields);
-    Counts counts;
+    PropertyCounts counts;
     const Json* min = schema.find("minProperties");
     if (min != nullptr && min->as_int() > required) counts.least = min->as_int();
     const Json* max = schema.find("maxProperties");

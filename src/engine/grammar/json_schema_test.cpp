@@ -168,7 +168,8 @@ TEST(JsonSchemaKeywords, WriteMultiples) {
   expect_texts(R"_({"type":"integer","multipleOf":2.5})_", {"0", "5", "-10"}, {"2", "2.5"});
   expect_texts(R"_({"allOf":[{"type":"integer","multipleOf":4},{"multipleOf":6}]})_",
                {"12", "0", "-24"}, {"4", "6", "18"});
-  expect_texts(R"_({"type":"integer","multipleOf":10000})_", {"0", "20000"}, {"2000"});
+  expect_texts(R"_({"type":"integer","multipleOf":10000})_", {"0", "20000", "100000000000000000"},
+               {"2000", "1000000000000000000"});
   expect_refusal(R"_({"type":"integer","multipleOf":0})_", "#/multipleOf: is 0");
   expect_refusal(R"_({"type":"integer","multipleOf":10001})_", "#/multipleOf: is 10001");
   expect_refusal(R"_({"type":"integer","multipleOf":7,"minimum":1,"maximum":6})_",
@@ -181,6 +182,8 @@ TEST(JsonSchemaKeywords, Exclude) {
   expect_texts(R"_({"type":"string","not":{"pattern":"^a"},"maxLength":3})_", {"\"\"", "\"ba\""},
                {"\"a\"", "\"ab\"", "\"bbbb\""});
   expect_texts(R"_({"type":"integer","not":{"const":3}})_", {"2", "33", "-3", "0"}, {"3", "3.0"});
+  expect_texts(R"_({"type":"integer","not":{"const":999999999999999999}})_", {"999999999999999998"},
+               {"999999999999999999", "1000000000000000000"});
   expect_texts(R"_({"type":"number","not":{"enum":[0.5,2]}})_", {"0.51", "0.05", "20", "3"},
                {"0.5", "0.50", "2", "2.0", "2e0"});
   expect_texts(R"_({"not":{"type":["string","object"]}})_", {"1", "1.5", "null", "[\"a\"]"},

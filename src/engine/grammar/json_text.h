@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "engine/grammar/expression.h"
-#include "engine/grammar/json_schema_values.h"
-#include "engine/grammar/text_set.h"
+#include "support/error.h"
 #include "support/json.h"
 
 namespace mlc::engine::grammar {
@@ -32,15 +31,19 @@ struct Bound {
 // Integers of at most 18 digits, without an exponent; numbers likewise, with at most 16 digits
 // behind the point. Nothing where no number lies within the bounds.
 Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
-// A number of at most 18 digits before the point and 16 behind it, without an exponent.
-Expr any_decimal();
-// All ways to write a number without an exponent: 2, 2.0, 2.00. It is not is_too_large().
-TextSet writings_of(const Json& number);
 // Without bounds a number may have an exponent of two digits.
 Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
-// The multiples of a number: decimal digits that are one, with as many behind the point as it has
-// itself at most.
-TextSet multiples_of(const DecimalStep& step, bool integer);
+// Numbers of which more may be said than their bounds; those have no exponents.
+struct NumberLimits {
+  bool integer = false;
+  std::optional<Bound> low{};
+  std::optional<Bound> high{};
+  const Json* multiple_of = nullptr;  // none
+  std::vector<Json> excluded{};       // values, however they are written
+  bool no_integer = false;            // integers are excluded, 2.0 included
+};
+// Errors name `where` and a limit that is too much for an automaton.
+Result<Expr> numbers_of(const NumberLimits& limits, const std::string& where);
 // Bounds beyond what integer_between and number_between can write.
 bool is_too_large(const Json& bound);
 
