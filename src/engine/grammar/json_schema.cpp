@@ -580,7 +580,8 @@ class SchemaReader {
   Result<TextSet> strings_of_schema(const Json& given, const std::string& pointer, int depth) {
     if (given.is_bool()) return given.as_bool() ? TextSet::all() : TextSet::of_texts({});
     MLC_ASSIGN_OR_RETURN(Json schema, dereferenced(given, pointer));
-    while (schema.contains("allOf")) {
+    // Alternatives are refused below: two lists of them would stay apart for ever.
+    while (schema.contains("allOf") && !schema.contains("anyOf") && !schema.contains("oneOf")) {
       const Json::Array parts = schema.find("allOf")->as_array();
       schema.erase("allOf");
       for (const Json& part : parts) {

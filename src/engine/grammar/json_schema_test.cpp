@@ -358,6 +358,8 @@ TEST(JsonSchemaKeywords, AreReadInTime) {
       R"_({"additionalProperties":false,"maxProperties":1000000000,"minProperties":1000000000})_",
       R"_({"propertyNames":{"maxLength":100000}})_",
       deep,
+      R"_({"propertyNames":{"$ref":"#","maxLength":4},"if":{"required":["a"]},
+           "then":{"minProperties":2},"dependentRequired":{"a":["b"]}})_",
       R"_({"not":{"$ref":"#/$defs/d0"},)_" + doubling + "}",
       R"_({"const":{"a":{"a":1}},"$ref":"#/$defs/d0",)_" + doubling + "}",
       R"_({"enum":[)_" + constants + R"_(],"maxLength":4})_",
