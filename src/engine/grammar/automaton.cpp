@@ -145,7 +145,7 @@ class Builder {
       const Graph::Node& node = graph.nodes[n];
       for (StateId s = first[n]; node.shadow && s < first[n + 1]; ++s) {
         a_.shadows[static_cast<size_t>(s)] = {first[*node.shadow] + s - first[n], node.copies,
-                                              node.alike};
+                                              node.alike, true};
       }
     }
   }
@@ -179,7 +179,8 @@ class Builder {
       for (StateId s = 0; s < size; ++s) {
         Automaton::Shadow& shadow = a_.shadows[static_cast<size_t>(copies[i] + s)];
         if (shadow.copies >= left) continue;
-        shadow = {loop + 1 + s, left, has_limit && static_cast<int64_t>(i) >= e.min};
+        const bool may_end = has_limit && static_cast<int64_t>(i) >= e.min;
+        shadow = {loop + 1 + s, left, may_end, may_end};
       }
     }
   }

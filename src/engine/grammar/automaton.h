@@ -42,6 +42,8 @@ struct Automaton {
     // True if the repetition may end behind each of them: then texts that begin fewer than `copies`
     // characters cannot tell the state from its shadow.
     bool alike = false;
+    // True if such texts come to no dead end here unless they do there.
+    bool lasts = false;
   };
   std::vector<Shadow> shadows;   // by state
   std::vector<int32_t> rule_of;  // by state

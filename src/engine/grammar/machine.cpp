@@ -138,6 +138,7 @@ Machine::Shadowed Machine::shadowed(ConfigId config) {
     if (s.state == kNoState) continue;
     found.copies = only.threads.empty() ? s.copies : std::min(found.copies, s.copies);
     found.alike = found.alike && s.alike;
+    found.lasts = found.lasts && s.lasts;
     thread.state = s.state;
     only.threads.push_back(thread);
   }
@@ -255,7 +256,13 @@ Machine::Run Machine::run_of(ConfigId config) {
 Machine::Run Machine::widest_run(ConfigId config) {
   constexpr size_t kMany = 32;
   const Run run = run_of(config);
-  if (run.characters != kNoEnd) return run;
+  int64_t characters = kNoEnd;
+  const Shadowed shadows = shadowed(config);
+  if (shadows.only != kDead) {
+    if (run.kinds != 0 || !shadows.lasts || shadows.copies < 2) return run;
+    characters = shadows.copies == kNoEnd ? kNoEnd : shadows.copies - 1;
+    config = shadows.only;
+  }
   uint16_t kinds = (1u << TokenTrie::kNumKinds) - 1;
   std::vector<ConfigId> reached{config};
   std::vector<ConfigId> next;
@@ -283,7 +290,7 @@ Machine::Run Machine::widest_run(ConfigId config) {
     reached = {config};
     i = 0;
   }
-  return std::popcount(kinds) > std::popcount(run.kinds) ? Run{kinds, kNoEnd} : run;
+  return std::popcount(kinds) > std::popcount(run.kinds) ? Run{kinds, characters} : run;
 }
 
 // True if nothing is left to be said of longer texts of the run's kinds: none of them is allowed.

@@ -113,6 +113,7 @@ class Machine {
     ConfigId only = kDead;  // of the shadows alone; kDead if there are none
     int64_t copies = 0;     // the least of them
     bool alike = true;      // all of them are
+    bool lasts = true;      // likewise
   };
   // The way from a configuration along a token's bytes.
   struct Place {
