@@ -81,8 +81,12 @@ def grammar():
               "allOf": [{"properties": {"a": {"type": "string"}}}]}
     yield bytes(17) + as_bytes(schema)
     yield bytes(17) + as_bytes({"oneOf": [{"type": "string", "maxLength": 20}, {"type": "boolean"}]})
+    yield bytes(17) + as_bytes({"type": "object", "patternProperties": {"^x": {"type": "integer", "multipleOf": 3}}, "propertyNames": {"maxLength": 4},
+                                "properties": {"a": {"type": "string", "pattern": "^[a-c]+$", "maxLength": 5, "not": {"enum": ["a"]}}},
+                                "if": {"required": ["a"]}, "then": {"minProperties": 2}, "dependentRequired": {"a": ["xb"]}})
+    yield bytes(17) + as_bytes({"oneOf": [{"type": "integer"}, {"type": "number", "minimum": 2}, {"items": {"enum": [1, "b"]}, "uniqueItems": True}]})
     yield b"\x01" + bytes(range(16)) + rb"^(?:[A-Z]\w*|\d{1,12}\u00e9?.)+$"
-    yield b"\x02" + bytes(range(16)) + b'root ::= "a" list? | [^\\n]{2,20}\nlist ::= "[" (root ("," root)*)? "]" # lists\n'
+    yield b"\x02" + bytes(range(16)) + b'root ::= root "+" root | "a" list? | [^\\n]{2,20}\nlist ::= "[" (root ("," root)*)? "]" # lists\n'
 
 
 SEEDS = {f.__name__: f for f in (gguf, pytorch, safetensors, parameter_index, chat_config, gen_config, tokenizer_json, tokenizer_formats,

@@ -290,7 +290,7 @@ def answers_have_the_form_that_was_asked_for(program):
 def forms_that_cannot_be_are_named(program):
     model = make_model(program)
     for arguments, status, message in [
-            (["--json-schema", '{"not": {}}'], 1, "has the keyword not, which is not supported"),
+            (["--json-schema", '{"contains": {}}'], 1, "has the keyword contains, which is not supported"),
             (["--json-schema", '{"type": "array", "minItems": 2, "maxItems": 1}'], 1, "minItems 2 is above maxItems 1) cannot be met"),
             (["--json-schema", '{"type": '], 1, "json_schema"),
             (["--json-schema", "/nowhere.json"], 1, "/nowhere.json"),

@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "support/check.h"
 #include "support/strings.h"
 
 namespace mlc::engine::grammar {
@@ -14,6 +15,7 @@ namespace {
 constexpr size_t kMostStates = 400'000;
 constexpr int64_t kSmallRule = 40;  // parts of its expression
 constexpr int64_t kFewCopies = 8;   // that need no shadow
+constexpr int64_t kNoEnd = INT64_MAX;
 
 class Builder {
  public:
@@ -69,7 +71,7 @@ class Builder {
   static bool is_small(const Expr& e) {
     int64_t size = 0;
     const auto fits = [&](const auto& self, const Expr& part, int64_t copies) -> bool {
-      if (part.kind == Expr::Kind::kRule) return false;
+      if (part.kind == Expr::Kind::kRule || part.kind == Expr::Kind::kGraph) return false;
       if (part.kind == Expr::Kind::kChoice && part.children.empty()) return false;  // has a name
       size += copies;
       if (part.kind == Expr::Kind::kRepeat) copies *= std::max({part.min, part.max, int64_t{1}});
@@ -116,42 +118,69 @@ class Builder {
         state(s).target = to;
         return;
       }
+      case Expr::Kind::kGraph:
+        build_graph(*e.graph, from, to);
+        return;
+      case Expr::Kind::kCharacters:
+        MLC_CHECK(false) << "characters are written before they become states";
+    }
+  }
+
+  void build_graph(const Graph& graph, StateId from, StateId to) {
+    std::vector<StateId> nodes;
+    for (size_t n = 0; n < graph.nodes.size(); ++n) nodes.push_back(add_state());
+    std::vector<StateId> first;  // of the states of a node's edges
+    for (size_t n = 0; n < graph.nodes.size() && a_.states.size() <= kMostStates; ++n) {
+      first.push_back(static_cast<StateId>(a_.states.size()));
+      for (const Graph::Edge& edge : graph.nodes[n].edges) {
+        build(graph.labels[edge.label], nodes[n], nodes[edge.to]);
+      }
+      if (graph.nodes[n].ends) epsilon(nodes[n], to);
+    }
+    if (a_.states.size() > kMostStates) return;  // an error, later
+    first.push_back(static_cast<StateId>(a_.states.size()));
+    epsilon(from, nodes[0]);
+    a_.shadows.resize(a_.states.size());
+    for (size_t n = 0; n < graph.nodes.size(); ++n) {
+      const Graph::Node& node = graph.nodes[n];
+      for (StateId s = first[n]; node.shadow && s < first[n + 1]; ++s) {
+        a_.shadows[static_cast<size_t>(s)] = {first[*node.shadow] + s - first[n], node.copies,
+                                              node.alike, true};
+      }
     }
   }
 
   void build_repeat(const Expr& e, StateId from, StateId to) {
     const Expr& child = e.children[0];
-    for (int64_t i = 0; i < e.min && a_.states.size() <= kMostStates; ++i) {
-      const StateId next = add_state();
-      build(child, from, next);
-      from = next;
-    }
-    if (e.max == Expr::kNoLimit) {
-      const StateId loop = add_after(from);
-      build(child, loop, loop);
-      epsilon(loop, to);
-      return;
-    }
-    std::vector<StateId> copies;  // their first states, from the last one that is needed on
-    for (int64_t i = e.min; i < e.max && a_.states.size() <= kMostStates; ++i) {
-      epsilon(from, to);
+    const bool has_limit = e.max != Expr::kNoLimit;
+    std::vector<StateId> copies;  // their first states
+    for (int64_t i = 0; i < (has_limit ? e.max : e.min) && a_.states.size() <= kMostStates; ++i) {
+      if (i >= e.min) epsilon(from, to);
       const StateId next = add_state();
       copies.push_back(next + 1);
       build(child, from, next);
       from = next;
     }
-    epsilon(from, to);
-    if (std::ssize(copies) < kFewCopies || child.kind == Expr::Kind::kRule) return;
-    const StateId loop = add_state();
+    const bool calls = child.kind == Expr::Kind::kRule && !inlined_[child.rule];
+    const bool needs_shadows =
+        !calls && !copies.empty() && (!has_limit || std::ssize(copies) >= kFewCopies);
+    if (has_limit) {
+      epsilon(from, to);
+      if (!needs_shadows) return;
+    }
+    const StateId loop = has_limit ? add_state() : add_after(from);
     build(child, loop, loop);
     epsilon(loop, to);
+    if (!needs_shadows) return;
     const auto size = static_cast<StateId>(a_.states.size()) - loop - 1;
     a_.shadows.resize(a_.states.size());
     for (size_t i = 0; i < copies.size(); ++i) {
-      const auto left = static_cast<int64_t>(copies.size() - i);
+      const int64_t left = has_limit ? static_cast<int64_t>(copies.size() - i) : kNoEnd;
       for (StateId s = 0; s < size; ++s) {
         Automaton::Shadow& shadow = a_.shadows[static_cast<size_t>(copies[i] + s)];
-        if (shadow.alike < left) shadow = {loop + 1 + s, left};
+        if (shadow.copies >= left) continue;
+        const bool may_end = has_limit && static_cast<int64_t>(i) >= e.min;
+        shadow = {loop + 1 + s, left, may_end, may_end};
       }
     }
   }
@@ -277,8 +306,9 @@ class Builder {
                            [&](size_t called) { return open[called] > 0; });
     }
     return user_error(where_, cat(rules_.rules[rule].name, " begins with itself"),
-                      "rules that read something before they call themselves",
-                      "write a repetition, as in: item (\",\" item)*");
+                      "rules that read something before others lead back to them",
+                      "let the rule stand alone at the beginning of its own alternatives, or write "
+                      "a repetition, as in: item (\",\" item)*");
   }
 
   void find_only_ends() {

@@ -33,12 +33,17 @@ struct Automaton {
   size_t root = 0;
   // From here on nothing but the rule's end is left: no need to come back to it.
   std::vector<bool> only_ends;  // by state
-  // A state in one of several copies of what may be repeated up to a limit, and the state that
-  // stands for it in a loop without the limit: from there all can be read that can be read from
-  // here, and the first `alike` bytes cannot tell the two apart. kNoState: there is none.
+  // A state in one of several copies of what is repeated so many times, and the state that stands
+  // for it in a loop without a limit: from there all can be read that can be read from here.
+  // kNoState: there is none.
   struct Shadow {
     StateId state = kNoState;
-    int64_t alike = 0;
+    int64_t copies = 0;  // from its own one on
+    // True if the repetition may end behind each of them: then texts that begin fewer than `copies`
+    // characters cannot tell the state from its shadow.
+    bool alike = false;
+    // True if such texts come to no dead end here unless they do there.
+    bool lasts = false;
   };
   std::vector<Shadow> shadows;   // by state
   std::vector<int32_t> rule_of;  // by state

@@ -4,6 +4,8 @@
 //   # a comment
 //   root ::= "[" (item ("," item)*)? "]"
 //   item ::= [a-z]+ | [^\n]{1,3} | . | "\u00e9"
+//
+// Rules may begin with themselves (sum ::= sum "+" item | item); by way of others they may not.
 #include <map>
 
 #include "engine/grammar/pattern_cursor.h"
@@ -55,10 +57,54 @@ class EbnfReader {
                         "add root ::= ...");
     }
     rules_.root = root->second;
+    for (size_t rule = 0, end = rules_.rules.size(); rule < end; ++rule) iterate(rule);
     return std::move(rules_);
   }
 
  private:
+  static void add_alternatives(const Expr& e, std::vector<Expr>& alternatives) {
+    if (e.kind != Expr::Kind::kChoice) {
+      alternatives.push_back(e);
+      return;
+    }
+    for (const Expr& child : e.children) add_alternatives(child, alternatives);
+  }
+
+  // A rule with alternatives that begin with itself, as in  e ::= e "+" e | e "!" | t, matches what
+  // begins with another one and goes on with what stood behind the rule:  t ("+" t | "!")*. Where
+  // the rule stands at the end as well, what it goes on with is a part of the repetition already.
+  void iterate(size_t rule) {
+    const auto is_itself = [&](const Expr& e) {
+      return e.kind == Expr::Kind::kRule && e.rule == rule;
+    };
+    std::vector<Expr> alternatives;
+    add_alternatives(rules_.rules[rule].body, alternatives);
+    std::vector<Expr> first;
+    std::vector<std::vector<Expr>> rests;
+    bool begins_with_itself = false;
+    for (Expr& alternative : alternatives) {
+      const bool alone = is_itself(alternative);
+      const bool begins = alternative.kind == Expr::Kind::kSequence &&
+                          !alternative.children.empty() && is_itself(alternative.children[0]);
+      begins_with_itself = begins_with_itself || alone || begins;
+      if (begins) {
+        rests.emplace_back(alternative.children.begin() + 1, alternative.children.end());
+      } else if (!alone) {
+        first.push_back(std::move(alternative));
+      }
+    }
+    if (!begins_with_itself || first.empty()) return;
+    const size_t operand = rules_.add(rules_.rules[rule].name);
+    rules_.rules[operand].body = choice(std::move(first));
+    std::vector<Expr> more;
+    for (std::vector<Expr>& rest : rests) {
+      if (is_itself(rest.back())) rest.back() = rule_reference(operand);
+      more.push_back(sequence(std::move(rest)));
+    }
+    rules_.rules[rule].body =
+        sequence({rule_reference(operand), repeat(choice(std::move(more)), 0, Expr::kNoLimit)});
+  }
+
   void skip_blanks() {
     while (!cursor_.done()) {
       const uint32_t c = cursor_.peek();

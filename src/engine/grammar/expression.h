@@ -5,6 +5,8 @@
 
 #include <bitset>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +34,8 @@ std::string utf8(uint32_t code_point);
 // The code points of a valid UTF-8 text; bytes that are none count as U+FFFD.
 std::vector<uint32_t> code_points_of(std::string_view text);
 
+struct Graph;
+
 struct Expr {
   enum class Kind : uint8_t {
     kBytes,     // one byte of `bytes`; an empty set matches nothing
@@ -39,6 +43,10 @@ struct Expr {
     kChoice,    // one of the children; without any it matches nothing
     kRepeat,    // the one child, from `min` to `max` times
     kRule,      // what rule number `rule` matches
+    kGraph,     // what stands along a way through `graph`
+    // One code point of `characters`, before it is known how it is written (text_set.h): an
+    // automaton of bytes has none.
+    kCharacters,
   };
   static constexpr int64_t kNoLimit = -1;
 
@@ -48,6 +56,29 @@ struct Expr {
   int64_t min = 0;
   int64_t max = kNoLimit;
   size_t rule = 0;
+  std::shared_ptr<const Graph> graph{};
+  CodePointSet characters{};
+};
+
+// Nodes with edges between them, and what is written along an edge. A text begins at node 0.
+struct Graph {
+  static constexpr int64_t kNoEnd = INT64_MAX;
+  struct Edge {
+    size_t to;
+    size_t label;
+  };
+  struct Node {
+    std::vector<Edge> edges;
+    bool ends = false;  // a text may end here
+    // A node with the same edges in a copy of the graph without limits, from where all can be
+    // written that can be written from here; texts of at most `copies` characters that go on there
+    // do so here. `alike`: shorter ones end here if they end there.
+    std::optional<size_t> shadow;
+    int64_t copies = 0;
+    bool alike = false;
+  };
+  std::vector<Node> nodes;
+  std::vector<Expr> labels;  // with shadows: one character each
 };
 
 Expr empty();

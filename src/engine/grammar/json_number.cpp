@@ -6,7 +6,11 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/grammar/json_schema_values.h"
 #include "engine/grammar/json_text.h"
+#include "engine/grammar/text_set.h"
+#include "support/check.h"
+#include "support/strings.h"
 
 namespace mlc::engine::grammar {
 namespace {
@@ -189,6 +193,74 @@ int64_t nearest_integer(const Bound& bound, int sign) {
   return static_cast<int64_t>(whole) + (bound.exclusive && whole == value ? sign : 0);
 }
 
+// The multiples of a number: decimal digits that are one, with as many behind the point as it has
+// itself at most.
+TextSet multiples_of(const DecimalStep& step, bool integer) {
+  // States: the beginning, a sign, a zero that no digit follows, with and without a sign; then for
+  // each rest of the digits so far one before the point, and one for each number of digits behind.
+  constexpr int64_t kBegin = 0;
+  constexpr int64_t kSign = 1;
+  constexpr int64_t kZero = 2;
+  constexpr int64_t kSignAndZero = 3;
+  constexpr int64_t kDigits = 4;
+  const int64_t factor = step.factor;
+  const int64_t behind = integer ? 0 : step.digits;
+  const auto state_of = [&](int64_t rest, int64_t digits_behind) {
+    return kDigits + digits_behind * factor + rest;
+  };
+  // The point itself is a place: digits_behind counts from 1 there.
+  const int64_t places = behind > 0 ? behind + 2 : 1;
+  std::vector<CodePointSet> classes{{{'-', '-'}}, {{'.', '.'}}};
+  for (uint32_t d = '0'; d <= '9'; ++d) classes.push_back({{d, d}});
+  const auto next = [&](int64_t state, uint32_t c) -> int64_t {
+    if (c == '-') return state == kBegin ? kSign : -1;
+    if (c == '.') {
+      const bool may = behind > 0 && state != kBegin && state != kSign &&
+                       (state < kDigits || state < state_of(0, 1));
+      if (!may) return -1;
+      return state_of(state < kDigits ? 0 : state - kDigits, 1);
+    }
+    const int64_t digit = static_cast<int64_t>(c) - '0';
+    if (state == kZero || state == kSignAndZero) return -1;
+    if (state < kDigits) {
+      if (digit == 0) return state == kBegin ? kZero : kSignAndZero;
+      return state_of(digit % factor, 0);
+    }
+    const int64_t place = (state - kDigits) / factor;
+    const int64_t rest = ((state - kDigits) % factor * 10 + digit) % factor;
+    if (place == 0) return state_of(rest, 0);
+    return place + 1 < places ? state_of(rest, place + 1) : -1;
+  };
+  const auto accepts = [&](int64_t state) {
+    if (state == kZero) return true;
+    if (state < kDigits) return false;
+    const int64_t place = (state - kDigits) / factor;
+    if (place == 1) return false;  // a point needs a digit
+    int64_t rest = (state - kDigits) % factor;
+    for (int64_t i = place == 0 ? 0 : place - 1; i < step.digits; ++i) rest = rest * 10 % factor;
+    return rest == 0;
+  };
+  return TextSet::of_automaton(kDigits + places * factor, classes, next, accepts);
+}
+
+// A number of at most 18 digits before the point and 16 behind it, without an exponent.
+Expr any_decimal() {
+  const Expr whole = choice({digit(0, 0), sequence({digit(1, 9), any_digits(0, 17)})});
+  return sequence({optional(literal("-")), whole,
+                   optional(sequence({literal("."), any_digits(1, kSignificantDigits)}))});
+}
+
+// All ways to write a number without an exponent: 2, 2.0, 2.00.
+TextSet writings_of(const Json& number) {
+  const Decimal d = decimal_of({number, false});
+  const std::string sign = d.is_zero() ? "-?" : d.negative ? "-" : "";
+  const std::string digits = std::to_string(d.whole);
+  const std::string zeros = d.fraction.empty() ? "(\\.0+)?" : cat("\\.", d.fraction, "0*");
+  const Result<TextSet> set = TextSet::of_pattern(cat("^", sign, digits, zeros, "$"), "number");
+  MLC_CHECK(set.ok()) << "a number has a few hundred digits at most";
+  return *set;
+}
+
 }  // namespace
 
 bool is_too_large(const Json& bound) {
@@ -212,12 +284,9 @@ Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>
 
 Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high) {
   if (!low && !high) {
-    const Expr whole = choice({digit(0, 0), sequence({digit(1, 9), any_digits(0, 17)})});
     const Expr exponent = sequence({one_of({{'e', 'e'}, {'E', 'E'}}),
                                     optional(one_of({{'+', '+'}, {'-', '-'}})), any_digits(1, 2)});
-    return sequence({optional(literal("-")), whole,
-                     optional(sequence({literal("."), any_digits(1, kSignificantDigits)})),
-                     optional(exponent)});
+    return sequence({any_decimal(), optional(exponent)});
   }
   const std::optional<Decimal> from = low ? std::optional(decimal_of(*low)) : std::nullopt;
   const std::optional<Decimal> to = high ? std::optional(decimal_of(*high)) : std::nullopt;
@@ -234,6 +303,44 @@ Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>&
                                         from ? std::optional(mirrored(*from)) : std::nullopt)}));
   }
   return choice(std::move(alternatives));
+}
+
+Result<Expr> numbers_of(const NumberLimits& limits, const std::string& where) {
+  constexpr int64_t kMostCharacters = 18;
+  const auto& [integer, low, high, multiple, excluded, no_integer] = limits;
+  if (multiple == nullptr && excluded.empty() && !no_integer) {
+    return integer ? integer_between(low, high) : number_between(low, high);
+  }
+  std::optional<TextSet> set;
+  int64_t longest = Expr::kNoLimit;
+  if (multiple != nullptr) {
+    const std::optional<DecimalStep> step = decimal_step(*multiple);
+    if (!step) {
+      return user_error(cat(where, "/multipleOf"), cat("is ", multiple->dump()),
+                        "a number of few digits: at most 10000 times a power of ten",
+                        "leave it out");
+    }
+    set = multiples_of(*step, integer);
+    longest = kMostCharacters;
+  }
+  if (!set || low || high) {
+    const bool any = !low && !high && !integer;
+    MLC_ASSIGN_OR_RETURN(const TextSet bounded, TextSet::of(any       ? any_decimal()
+                                                            : integer ? integer_between(low, high)
+                                                                      : number_between(low, high),
+                                                            where));
+    MLC_ASSIGN_OR_RETURN(set, set ? set->both(bounded, where) : Result<TextSet>(bounded));
+    longest = Expr::kNoLimit;
+  }
+  for (const Json& value : excluded) {
+    if (value.is_float() && is_too_large(value)) continue;  // no number of so few digits
+    MLC_ASSIGN_OR_RETURN(set, set->both(writings_of(value).none_of_these(), where));
+  }
+  if (no_integer) {
+    MLC_ASSIGN_OR_RETURN(const TextSet fractions, TextSet::of_pattern("\\.[0-9]*[1-9]", where));
+    MLC_ASSIGN_OR_RETURN(set, set->both(fractions, where));
+  }
+  return set->expression(one_of, 0, longest, where);
 }
 
 }  // namespace mlc::engine::grammar

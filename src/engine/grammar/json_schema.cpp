@@ -3,44 +3,32 @@
 // text is matched: properties come in the schema's order, blanks are few, numbers have at most so
 // many digits (docs/grammar.md). What cannot be expressed is refused by name.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <set>
 
+#include "engine/grammar/json_members.h"
 #include "engine/grammar/json_schema_merge.h"
+#include "engine/grammar/json_schema_rewrite.h"
+#include "engine/grammar/json_schema_values.h"
 #include "engine/grammar/json_text.h"
 #include "engine/grammar/pattern_cursor.h"
 #include "engine/grammar/readers.h"
+#include "engine/grammar/text_set.h"
 #include "support/strings.h"
 
 namespace mlc::engine::grammar {
 namespace {
 
 constexpr int64_t kMostSchemas = 50'000;
-
-struct Format {
-  std::string_view name;
-  std::string_view pattern;
-};
-
-#define MLC_DATE                                           \
-  "\\d{4}-((01|03|05|07|08|10|12)-(0[1-9]|[12]\\d|3[01])|" \
-  "(04|06|09|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))"
-#define MLC_TIME "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,9})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
-#define MLC_BYTE "(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])"
-constexpr Format kFormats[] = {
-    {"date", "^" MLC_DATE "$"},
-    {"time", "^" MLC_TIME "$"},
-    {"date-time", "^" MLC_DATE "T" MLC_TIME "$"},
-    {"uuid", "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"},
-    {"ipv4", "^" MLC_BYTE "(\\." MLC_BYTE "){3}$"},
-    {"email",
-     "^[A-Za-z0-9_+-]+(\\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9]+(-[A-Za-z0-9]+)*"
-     "(\\.[A-Za-z0-9]+(-[A-Za-z0-9]+)*)+$"},
-};
-#undef MLC_DATE
-#undef MLC_TIME
-#undef MLC_BYTE
+constexpr int64_t kMostResolved = 100'000;
+constexpr size_t kMostPatterns = 5;       // each choice of them has rules of its own
+constexpr int64_t kMostCounted = 20'000;  // properties times their counts
+constexpr size_t kMostSubsets = 5'000;    // of unique items
+constexpr size_t kMostUnique = 60;
+constexpr const char* kAlternatives[] = {"anyOf", "oneOf"};
 
 // False where there is NaN or Infinity, which Python writes and JSON does not have.
 bool is_json(const Json& value) {
@@ -131,14 +119,22 @@ class SchemaReader {
       if (!target->is_object() && !target->is_bool()) {
         return user_error(at(pointer), "has a $ref to what is no schema", "an object or a bool");
       }
-      if (target->is_object()) MLC_RETURN_IF_ERROR(check_keywords(*target, at(pointer)));
       schema.erase("$ref");
-      MLC_ASSIGN_OR_RETURN(schema, merged(*target, schema, at(pointer)));
+      MLC_ASSIGN_OR_RETURN(schema, plain(std::move(schema), pointer));
+      MLC_ASSIGN_OR_RETURN(const Json meant, plain(*target, pointer));
+      MLC_ASSIGN_OR_RETURN(schema, merged(meant, schema, at(pointer)));
     }
-    return schema;
+    return plain(std::move(schema), pointer);
   }
 
-  Result<Expr> read(const Json& schema, const std::string& pointer, int depth) {
+  // Without keywords that others can say.
+  Result<Json> plain(Json schema, const std::string& pointer) const {
+    if (!schema.is_object()) return schema;
+    MLC_RETURN_IF_ERROR(check_keywords(schema, at(pointer)));
+    return rewritten(schema, resolve_, at(pointer));
+  }
+
+  Result<Expr> read(const Json& given, const std::string& pointer, int depth) {
     if (depth > kDeepestNesting) {
       return user_error(at(pointer.substr(0, 100)), "is nested too deeply",
                         cat("at most ", kDeepestNesting, " levels"),
@@ -149,14 +145,14 @@ class SchemaReader {
       return user_error(where_, cat("becomes more than ", kMostSchemas, " schemas"),
                         "a smaller schema", "leave a $ref to a large schema alone in its schema");
     }
-    if (schema.is_bool()) {
-      return schema.as_bool() ? rule_reference(json_.value) : impossible(pointer, "is false");
+    if (given.is_bool()) {
+      return given.as_bool() ? rule_reference(json_.value) : impossible(pointer, "is false");
     }
-    if (!schema.is_object()) {
-      return user_error(at(pointer), cat("is ", schema.kind_name()),
+    if (!given.is_object()) {
+      return user_error(at(pointer), cat("is ", given.kind_name()),
                         "a schema: an object or a bool");
     }
-    MLC_RETURN_IF_ERROR(check_keywords(schema, at(pointer)));
+    MLC_ASSIGN_OR_RETURN(const Json schema, plain(given, pointer));
     if (const Json* ref = schema.find("$ref")) {
       Json beside = schema;
       beside.erase("$ref");
@@ -167,7 +163,11 @@ class SchemaReader {
       MLC_ASSIGN_OR_RETURN(const Json whole, dereferenced(schema, pointer));
       return read(whole, pointer, depth + 1);
     }
-    for (const char* name : {"allOf", "anyOf", "oneOf"}) {
+    if (schema.contains("allOf")) {
+      const Json* written = given.find("allOf");
+      return read_all(schema, written != nullptr ? written->as_array().size() : 0, pointer, depth);
+    }
+    for (const char* name : {"anyOf", "oneOf"}) {
       if (schema.contains(name)) return read_combination(schema, name, pointer, depth);
     }
     Json::Array storage;
@@ -185,90 +185,153 @@ class SchemaReader {
     return choice(std::move(alternatives));
   }
 
+  // What must hold together becomes one schema. Two lists of alternatives are taken apart one after
+  // the other. The first `written` parts are those of the schema's text.
+  Result<Expr> read_all(const Json& schema, size_t written, const std::string& pointer, int depth) {
+    Json beside = schema;
+    const Json::Array parts = schema.find("allOf")->as_array();
+    beside.erase("allOf");
+    const auto place_of = [&](size_t part) {
+      return part < written ? cat(pointer, "/allOf/", part) : pointer;
+    };
+    if (parts.size() == 1 && !constrains(beside)) return read(parts[0], place_of(0), depth + 1);
+    Json::Array others;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      MLC_ASSIGN_OR_RETURN(Json part, dereferenced(parts[i], place_of(i)));
+      const bool apart =
+          std::any_of(std::begin(kAlternatives), std::end(kAlternatives), [&](const char* name) {
+            return part.contains(name) && beside.contains(name) &&
+                   *part.find(name) != *beside.find(name);
+          });
+      if (apart) {
+        others.push_back(std::move(part));
+      } else {
+        MLC_ASSIGN_OR_RETURN(beside, merged(beside, part, at(pointer)));
+      }
+    }
+    const bool all_apart = others.size() == parts.size();
+    if (beside.is_object() && !others.empty()) {
+      Json::Array left =
+          beside.contains("allOf") ? beside.find("allOf")->as_array() : Json::Array{};
+      left.insert(left.end(), others.begin(), others.end());
+      beside.set("allOf", std::move(left));
+    }
+    if (!all_apart) return read(beside, pointer, depth + 1);
+    const char* name = beside.contains("anyOf") ? "anyOf" : "oneOf";
+    return read_combination(beside, name, pointer, depth);
+  }
+
   Result<Expr> read_combination(const Json& schema, const std::string& name,
                                 const std::string& pointer, int depth) {
     Json beside = schema;
     const Json::Array parts = schema.find(name)->as_array();
     beside.erase(name);
     const std::string place = cat(pointer, "/", name);
-    if (name == "allOf") {
-      if (parts.size() == 1 && !constrains(beside)) {
-        return read(parts[0], cat(place, "/0"), depth + 1);
-      }
-      for (size_t i = 0; i < parts.size(); ++i) {
-        MLC_ASSIGN_OR_RETURN(const Json part, dereferenced(parts[i], cat(place, "/", i)));
-        if (part.is_object()) MLC_RETURN_IF_ERROR(check_keywords(part, at(cat(place, "/", i))));
-        MLC_ASSIGN_OR_RETURN(beside, merged(beside, part, at(place)));
-      }
-      return read(beside, pointer, depth + 1);
-    }
     std::vector<Json> wholes;
-    std::vector<Expr> alternatives;
-    const bool plain = !constrains(beside);
+    const bool alone = !constrains(beside);
     for (size_t i = 0; i < parts.size(); ++i) {
-      const std::string part_place = cat(place, "/", i);
-      if (plain && name == "anyOf") {
-        MLC_ASSIGN_OR_RETURN(Expr e, read(parts[i], part_place, depth + 1));
-        alternatives.push_back(std::move(e));
+      if (alone && name == "anyOf") {
+        wholes.push_back(parts[i]);
         continue;
       }
+      const std::string part_place = cat(place, "/", i);
       MLC_ASSIGN_OR_RETURN(const Json part, dereferenced(parts[i], part_place));
-      if (part.is_object()) MLC_RETURN_IF_ERROR(check_keywords(part, at(part_place)));
       MLC_ASSIGN_OR_RETURN(Json whole, merged(beside, part, at(part_place)));
-      MLC_ASSIGN_OR_RETURN(Expr e, read(plain ? parts[i] : whole, part_place, depth + 1));
-      alternatives.push_back(std::move(e));
       wholes.push_back(std::move(whole));
     }
-    for (size_t i = 0; name == "oneOf" && i < wholes.size(); ++i) {
-      for (size_t k = 0; k < i; ++k) {
-        if (are_disjoint(wholes[k], wholes[i])) continue;
-        return user_error(
-            at(place), cat("has alternatives ", k, " and ", i, " that one value might meet both"),
-            "alternatives that differ by type, by constants, or by constants of a "
-            "required property",
-            "use anyOf");
+    std::vector<Expr> alternatives;
+    for (size_t i = 0; i < wholes.size(); ++i) {
+      // Of alternatives that exclude each other one is met. Others are kept from each other.
+      Json whole = wholes[i];
+      bool apart = true;
+      for (size_t k = 0; name == "oneOf" && k < wholes.size() && whole.is_object(); ++k) {
+        if (k == i || are_disjoint(wholes[k], wholes[i])) continue;
+        Json::Array all = whole.contains("allOf") ? whole.find("allOf")->as_array() : Json::Array{};
+        all.push_back(Json(Json::Object{{"not", parts[k]}}));
+        whole.set("allOf", std::move(all));
+        apart = false;
       }
+      MLC_ASSIGN_OR_RETURN(Expr e,
+                           read(alone && apart ? parts[i] : whole, cat(place, "/", i), depth + 1));
+      alternatives.push_back(std::move(e));
     }
     return choice(std::move(alternatives));
   }
 
   Result<Expr> read_constants(const Json& schema, const Json::Array& constants,
                               const std::string& pointer) {
-    for (const auto& [name, value] : schema.as_object()) {
-      if (is_annotation(name) || name == "const" || name == "enum" || name == "type") continue;
-      return user_error(at(pointer),
-                        cat("has the keyword ", name,
-                            " beside const or enum, which "
-                            "is not supported"),
-                        "const or enum, and type", "leave out the values that do not meet it");
-    }
     std::vector<Expr> alternatives;
+    bool has_type_of_one = false;
+    Json others = schema;
+    for (const char* name : {"const", "enum"}) others.erase(name);
     const std::vector<std::string> types = types_of(schema);
     for (const Json& value : constants) {
       if (!is_json(value)) {
         return user_error(at(pointer), "has a constant that is no JSON number", "a finite number");
       }
-      if (std::any_of(types.begin(), types.end(),
-                      [&](const std::string& type) { return has_type(value, type); })) {
-        alternatives.push_back(json_literal(value));
-      }
+      has_type_of_one = has_type_of_one ||
+                        std::any_of(types.begin(), types.end(),
+                                    [&](const std::string& type) { return has_type(value, type); });
+      MLC_ASSIGN_OR_RETURN(const bool valid, is_valid(value, others, resolve_, at(pointer)));
+      if (valid) alternatives.push_back(json_literal(value));
     }
-    if (alternatives.empty())
-      return impossible(pointer, "has no value of the type that is allowed");
+    if (alternatives.empty()) {
+      return impossible(pointer, schema.contains("type") && !has_type_of_one
+                                     ? "has no value of the type that is allowed"
+                                     : "has no constant that meets its other keywords");
+    }
     return choice(std::move(alternatives));
   }
 
   Result<Expr> read_type(const Json& schema, const std::string& type, const std::string& pointer,
                          int depth) {
-    if (type == "boolean") return choice({literal("true"), literal("false")});
-    if (type == "null") return literal("null");
-    if (type == "string") return read_string(schema, pointer);
-    if (type == "object") return read_object(schema, pointer, depth);
-    if (type == "array") return read_array(schema, pointer, depth);
-    return read_number(schema, type == "integer", pointer);
+    MLC_ASSIGN_OR_RETURN(const std::vector<Json> excluded,
+                         excluded_constants(schema, type, pointer));
+    const auto is_excluded = [&](const Json& value) {
+      return std::any_of(excluded.begin(), excluded.end(),
+                         [&](const Json& other) { return same_value(value, other); });
+    };
+    if (type == "boolean" || type == "null") {
+      std::vector<Expr> left;
+      for (const Json& value : type == "null" ? Json::Array{Json()} : Json::Array{true, false}) {
+        if (!is_excluded(value)) left.push_back(json_literal(value));
+      }
+      return left.empty() ? impossible(pointer, cat("excludes every ", type))
+                          : choice(std::move(left));
+    }
+    if (type == "string") return read_string(schema, excluded, pointer);
+    if (type == "object" || type == "array") {
+      if (!excluded.empty()) {
+        return user_error(at(cat(pointer, "/not")), cat("excludes ", excluded[0].dump()),
+                          "constants that are no objects and no arrays",
+                          "exclude a property or a length that it has instead");
+      }
+      return type == "object" ? read_object(schema, pointer, depth)
+                              : read_array(schema, pointer, depth);
+    }
+    return read_number(schema, excluded, type == "integer", pointer);
   }
 
-  Result<Expr> read_number(const Json& schema, bool integer, const std::string& pointer) {
+  // The constants that `not` names, as far as the schema has them otherwise.
+  Result<std::vector<Json>> excluded_constants(const Json& schema, const std::string& type,
+                                               const std::string& pointer) const {
+    std::vector<Json> constants;
+    Json rest = schema;
+    rest.erase("not");
+    for (const Json& what : exclusions_of(schema)) {
+      const Json* values = what.find("enum");
+      for (size_t i = 0; values != nullptr && i < values->as_array().size(); ++i) {
+        const Json& value = values->as_array()[i];
+        if (!has_type(value, type)) continue;
+        MLC_ASSIGN_OR_RETURN(const bool valid, is_valid(value, rest, resolve_, at(pointer)));
+        if (valid) constants.push_back(value);
+      }
+    }
+    return constants;
+  }
+
+  Result<Expr> read_number(const Json& schema, const std::vector<Json>& excluded, bool integer,
+                           const std::string& pointer) {
     std::optional<Bound> low;
     std::optional<Bound> high;
     const auto consider = [&](const char* name, bool exclusive, bool lower) -> Result<void> {
@@ -292,156 +355,330 @@ class SchemaReader {
       return impossible(pointer, cat("the minimum ", low->value.dump(), " is above the maximum ",
                                      high->value.dump()));
     }
-    Expr e = integer ? integer_between(low, high) : number_between(low, high);
+    const Json* multiple = schema.find("multipleOf");
+    std::vector<Json> exclusions = exclusions_of(schema);
+    const bool no_integer = std::any_of(exclusions.begin(), exclusions.end(),
+                                        [](const Json& what) { return what.contains("type"); });
+    MLC_ASSIGN_OR_RETURN(Expr e, numbers_of({.integer = integer,
+                                             .low = low,
+                                             .high = high,
+                                             .multiple_of = multiple,
+                                             .excluded = excluded,
+                                             .no_integer = no_integer},
+                                            at(pointer)));
     const size_t rule = add_rule(
         cat(pointer, integer ? " (an integer" : " (a number", " within its bounds)"), std::move(e));
     return rule_reference(rule);
   }
 
-  Result<Expr> read_string(const Json& schema, const std::string& pointer) {
+  Result<Expr> read_string(const Json& schema, const std::vector<Json>& excluded,
+                           const std::string& pointer) {
     const Json* pattern = schema.find("pattern");
     const Json* format = schema.find("format");
     const Json* min = schema.find("minLength");
     const Json* max = schema.find("maxLength");
-    if (pattern == nullptr && format == nullptr && min == nullptr && max == nullptr) {
-      return rule_reference(json_.string);
+    const int64_t least = min != nullptr ? min->as_int() : 0;
+    const int64_t most = max != nullptr ? max->as_int() : Expr::kNoLimit;
+    if (max != nullptr && least > most) {
+      return impossible(pointer, cat("minLength ", least, " is above maxLength ", most));
     }
-    if ((pattern != nullptr) + (format != nullptr) + (min != nullptr || max != nullptr) > 1) {
-      return user_error(at(pointer),
-                        "has more than one of pattern, format and minLength or "
-                        "maxLength, which is not supported together",
-                        "one of them", "say the length in the pattern, as in ^[a-z]{3,8}$");
+    std::vector<std::pair<std::string, std::string>> patterns;  // and where they stand
+    if (pattern != nullptr) {
+      patterns.emplace_back(pattern->as_string(), at(cat(pointer, "/pattern")));
     }
+    if (format != nullptr) {
+      const std::string place = at(cat(pointer, "/format"));
+      const std::string_view known = format_pattern(format->as_string());
+      if (known.empty()) {
+        return user_error(place, cat("is ", format->as_string(), ", which is not supported"),
+                          "date, time, date-time, uuid, ipv4 or email",
+                          "use a pattern, or leave it out");
+      }
+      patterns.emplace_back(known, place);
+    }
+    std::vector<std::string> unwanted;
+    for (const Json& what : exclusions_of(schema)) {
+      if (what.contains("pattern")) unwanted.push_back(what.find("pattern")->as_string());
+    }
+    const bool counts = min != nullptr || max != nullptr;
     Expr content;
-    if (pattern != nullptr || format != nullptr) {
-      std::string_view text;
-      if (pattern != nullptr) {
-        text = pattern->as_string();
+    if (unwanted.empty() && excluded.empty() && patterns.size() + (counts ? 1 : 0) < 2) {
+      if (patterns.empty() && !counts) return rule_reference(json_.string);
+      if (counts) {
+        content = repeat(any_json_character(), least, most);
       } else {
-        const auto known =
-            std::find_if(std::begin(kFormats), std::end(kFormats),
-                         [&](const Format& f) { return f.name == format->as_string(); });
-        if (known == std::end(kFormats)) {
-          return user_error(at(cat(pointer, "/format")),
-                            cat("is ", format->as_string(), ", which is not supported"),
-                            "date, time, date-time, uuid, ipv4 or email",
-                            "use a pattern, or leave it out");
-        }
-        text = known->pattern;
+        MLC_ASSIGN_OR_RETURN(content, regex_expression(patterns[0].first, RegexMatch::kSomewhere,
+                                                       json_character, patterns[0].second));
       }
-      MLC_ASSIGN_OR_RETURN(content, regex_expression(text, RegexMatch::kSomewhere, json_character,
-                                                     at(cat(pointer, "/pattern"))));
     } else {
-      const int64_t least = min != nullptr ? min->as_int() : 0;
-      const int64_t most = max != nullptr ? max->as_int() : Expr::kNoLimit;
-      if (max != nullptr && least > most) {
-        return impossible(pointer, cat("minLength ", least, " is above maxLength ", most));
+      TextSet set = TextSet::all();
+      for (const auto& [text, place] : patterns) {
+        MLC_ASSIGN_OR_RETURN(const TextSet own, TextSet::of_pattern(text, place));
+        MLC_ASSIGN_OR_RETURN(set, set.both(own, place));
       }
-      content = repeat(any_json_character(), least, most);
+      const std::string place = at(cat(pointer, "/not"));
+      for (const std::string& text : unwanted) {
+        MLC_ASSIGN_OR_RETURN(const TextSet own, TextSet::of_pattern(text, place));
+        MLC_ASSIGN_OR_RETURN(set, set.both(own.none_of_these(), place));
+      }
+      std::vector<std::string> texts;
+      for (const Json& value : excluded) texts.push_back(value.as_string());
+      MLC_ASSIGN_OR_RETURN(set, set.both(TextSet::of_texts(texts).none_of_these(), place));
+      MLC_ASSIGN_OR_RETURN(content,
+                           set.expression(json_character_or_any, least, most, at(pointer)));
+      if (content.kind == Expr::Kind::kChoice) {
+        return impossible(pointer, "no string meets its pattern, format, lengths and not");
+      }
     }
     return sequence({literal("\""), std::move(content), literal("\"")});
   }
 
-  struct Field {
-    Expr member;
-    bool required;
+  // Properties that no other name: their names, and what they must meet.
+  struct Extra {
+    Expr name;  // with its quotes
+    Json schema;
   };
 
   Result<Expr> read_object(const Json& schema, const std::string& pointer, int depth) {
     const Json none = Json::object();
     const Json* named = schema.find("properties");
     Json properties = named != nullptr ? *named : none;
+    const Json* patterned = schema.find("patternProperties");
+    const Json* all_names = schema.find("propertyNames");
     std::set<std::string> required;
     const Json* additional = schema.find("additionalProperties");
     const bool closed = additional != nullptr && *additional == Json(false);
     if (const Json* names = schema.find("required")) {
       for (const Json& name : names->as_array()) required.insert(name.as_string());
     }
+    std::vector<std::pair<TextSet, Json>> patterns;
+    for (size_t i = 0; patterned != nullptr && i < patterned->as_object().size(); ++i) {
+      const auto& [pattern, its_schema] = patterned->as_object()[i];
+      if (patterned->find(pattern) != &its_schema) continue;  // it stands there again
+      MLC_ASSIGN_OR_RETURN(TextSet set,
+                           TextSet::of_pattern(pattern, at(cat(pointer, "/patternProperties"))));
+      patterns.emplace_back(std::move(set), its_schema);
+    }
+    if (patterns.size() > kMostPatterns) {
+      return user_error(at(cat(pointer, "/patternProperties")), cat("has ", patterns.size()),
+                        cat("at most ", kMostPatterns), "join patterns of the same schema by |");
+    }
+    const auto matches = [&](const std::string& name) {
+      return std::any_of(patterns.begin(), patterns.end(),
+                         [&](const auto& p) { return p.first.contains(name); });
+    };
     for (const std::string& name : required) {
       if (properties.contains(name)) continue;
-      if (closed) {
+      if (closed && !matches(name)) {
         return impossible(pointer, cat("requires ", name, ", which additionalProperties forbids"));
       }
-      properties.set(name, additional != nullptr ? *additional : Json(true));
+      properties.set(name, additional != nullptr && !matches(name) ? *additional : Json(true));
     }
     // Where nothing is said of additional properties they are allowed, but not generated beside
     // others.
-    const bool open = additional != nullptr ? !closed : properties.as_object().empty();
-    MLC_RETURN_IF_ERROR(
-        check_property_counts(schema, pointer, required.size(),
-                              open ? -1 : static_cast<int64_t>(properties.as_object().size())));
+    const bool open =
+        additional != nullptr ? !closed : properties.as_object().empty() && patterns.empty();
     std::vector<Field> fields;
     std::vector<std::string> names;
     for (const auto& [name, value] : properties.as_object()) {
       if (properties.find(name) != &value) continue;  // it stands there again
       names.push_back(name);
-      if (value == Json(false) && required.count(name) == 0) continue;
+      Json whole = value;
+      for (const auto& [set, its_schema] : patterns) {
+        if (set.contains(name)) whole = both(whole, its_schema);
+      }
+      if (all_names != nullptr) {
+        MLC_ASSIGN_OR_RETURN(const bool valid,
+                             is_valid(Json(name), *all_names, resolve_, at(pointer)));
+        if (!valid && required.count(name) > 0) {
+          return impossible(pointer, cat("requires ", name, ", which propertyNames forbids"));
+        }
+        if (!valid) continue;
+      }
+      if (whole == Json(false) && required.count(name) == 0) continue;
       const std::string place = cat(pointer, "/properties/", name);
-      MLC_ASSIGN_OR_RETURN(Expr e, read(value, place, depth + 1));
+      MLC_ASSIGN_OR_RETURN(Expr e, read(whole, place, depth + 1));
       fields.push_back({sequence({json_literal(Json(name)), literal(":"), blank(), std::move(e)}),
                         required.count(name) > 0});
     }
-    std::optional<Expr> extra;
-    if (open) {
-      MLC_ASSIGN_OR_RETURN(Expr e, read(additional != nullptr ? *additional : Json(true),
-                                        cat(pointer, "/additionalProperties"), depth + 1));
-      const size_t key = names.empty()
-                             ? json_.string
-                             : add_rule(cat(pointer, " (another name)"), string_other_than(names));
-      extra = sequence({rule_reference(key), literal(":"), blank(), std::move(e)});
-    }
-    return sequence({literal("{"), blank(), members(fields, extra, pointer)});
-  }
-
-  // With the closing brace. Two rules a field: what follows where no member was written yet, and
-  // where one was.
-  Expr members(const std::vector<Field>& fields, const std::optional<Expr>& extra,
-               const std::string& pointer) {
-    const auto after_comma = [&](const Expr& member) {
-      return sequence({literal(","), blank(), member});
-    };
-    const Expr close = literal("}");
-    Expr before = close;
-    Expr after = sequence({blank(), close});
-    if (extra) {
-      const size_t more =
-          add_rule(cat(pointer, " (more properties)"),
-                   sequence({repeat(after_comma(*extra), 0, Expr::kNoLimit), after}));
-      after = rule_reference(more);
-      before = choice({close, sequence({*extra, after})});
-    }
-    for (size_t i = fields.size(); i-- > 0;) {
-      const Field& field = fields[i];
-      const size_t member = add_rule(cat(pointer, " (a property)"), field.member);
-      const Expr reference = rule_reference(member);
-      Expr begins = sequence({reference, after});
-      Expr goes_on = sequence({after_comma(reference), after});
-      if (!field.required) {
-        begins = choice({std::move(begins), before});
-        goes_on = choice({std::move(goes_on), after});
+    std::vector<Extra> extras;
+    const Json rest = additional != nullptr ? *additional : Json(true);
+    if (all_names == nullptr && patterns.empty()) {
+      if (open) {
+        const size_t name =
+            names.empty() ? json_.string
+                          : add_rule(cat(pointer, " (another name)"), string_other_than(names));
+        extras.push_back({rule_reference(name), rest});
       }
-      before = rule_reference(add_rule(cat(pointer, " (a property)"), std::move(begins)));
-      after = rule_reference(add_rule(cat(pointer, " (a property)"), std::move(goes_on)));
+    } else {
+      MLC_ASSIGN_OR_RETURN(
+          extras, extra_names(patterns, all_names, names, open ? std::optional(rest) : std::nullopt,
+                              pointer, depth));
     }
-    return before;
+    std::vector<Expr> more;
+    for (Extra& extra : extras) {
+      const std::string place =
+          cat(pointer, patterns.empty() ? "/additionalProperties" : "/patternProperties");
+      MLC_ASSIGN_OR_RETURN(Expr e, read(extra.schema, place, depth + 1));
+      more.push_back(sequence({std::move(extra.name), literal(":"), blank(), std::move(e)}));
+    }
+    const std::optional<Expr> extra =
+        more.empty() ? std::nullopt : std::optional(choice(std::move(more)));
+    MLC_ASSIGN_OR_RETURN(const PropertyCounts counts,
+                         property_counts(schema, pointer, fields, extra.has_value()));
+    const std::optional<std::string> contradiction =
+        contradiction_of(counts, fields, extra.has_value());
+    if (contradiction) return impossible(pointer, *contradiction);
+    return sequence(
+        {literal("{"), blank(), json_members(rules_, blank(), fields, extra, counts, pointer)});
   }
 
-  Result<void> check_property_counts(const Json& schema, const std::string& pointer, size_t least,
-                                     int64_t most) const {
-    const auto refuse = [&](const char* name, const Json& count) {
-      return user_error(at(cat(pointer, "/", name)), cat("is ", count.dump()),
-                        "a count that required and properties ensure already",
-                        cat("leave it out: ", name, " is not supported otherwise"));
+  static Json both(const Json& a, const Json& b) {
+    if (a == Json(true)) return b;
+    if (b == Json(true)) return a;
+    if (a == Json(false) || b == Json(false)) return false;
+    return Json(Json::Object{{"allOf", Json(Json::Array{a, b})}});
+  }
+
+  // Names that match some patterns and not the others, for each choice of them; `rest` is what
+  // those must meet that match none.
+  Result<std::vector<Extra>> extra_names(const std::vector<std::pair<TextSet, Json>>& patterns,
+                                         const Json* all_names,
+                                         const std::vector<std::string>& names,
+                                         const std::optional<Json>& rest,
+                                         const std::string& pointer, int depth) {
+    const std::string place = at(pointer);
+    TextSet free = TextSet::of_texts(names).none_of_these();
+    if (all_names != nullptr) {
+      const std::string its_place = cat(pointer, "/propertyNames");
+      MLC_ASSIGN_OR_RETURN(const TextSet allowed, strings_of_schema(*all_names, its_place, depth));
+      MLC_ASSIGN_OR_RETURN(free, free.both(allowed, place));
+    }
+    std::vector<Extra> extras;
+    for (size_t chosen = 0; chosen < size_t{1} << patterns.size(); ++chosen) {
+      if (chosen == 0 && !rest) continue;
+      TextSet set = free;
+      Json schema = chosen == 0 ? *rest : Json(true);
+      for (size_t i = 0; i < patterns.size(); ++i) {
+        const bool is_chosen = (chosen >> i & 1) != 0;
+        MLC_ASSIGN_OR_RETURN(
+            set,
+            set.both(is_chosen ? patterns[i].first : patterns[i].first.none_of_these(), place));
+        if (is_chosen) schema = both(schema, patterns[i].second);
+      }
+      if (set.is_empty() || schema == Json(false)) continue;
+      MLC_ASSIGN_OR_RETURN(Expr name,
+                           set.expression(json_character_or_any, 0, Expr::kNoLimit, place));
+      const size_t rule = add_rule(cat(pointer, " (another name)"),
+                                   sequence({literal("\""), std::move(name), literal("\"")}));
+      extras.push_back({rule_reference(rule), std::move(schema)});
+    }
+    return extras;
+  }
+
+  // The strings that meet a schema, as names of properties must.
+  Result<TextSet> strings_of_schema(const Json& given, const std::string& pointer, int depth) {
+    if (given.is_bool()) return given.as_bool() ? TextSet::all() : TextSet::of_texts({});
+    MLC_ASSIGN_OR_RETURN(Json schema, dereferenced(given, pointer));
+    // Alternatives are refused below: two lists of them would stay apart for ever.
+    while (schema.contains("allOf") && !schema.contains("anyOf") && !schema.contains("oneOf")) {
+      const Json::Array parts = schema.find("allOf")->as_array();
+      schema.erase("allOf");
+      for (const Json& part : parts) {
+        MLC_ASSIGN_OR_RETURN(const Json its, dereferenced(part, pointer));
+        MLC_ASSIGN_OR_RETURN(schema, merged(schema, its, at(pointer)));
+        if (schema.is_bool()) return strings_of_schema(schema, pointer, depth);
+      }
+    }
+    const std::string place = at(pointer);
+    TextSet set = TextSet::all();
+    const auto meet = [&](const Result<TextSet>& other, bool within) -> Result<void> {
+      if (!other.ok()) return other.error();
+      MLC_ASSIGN_OR_RETURN(set, set.both(within ? *other : other->none_of_these(), place));
+      return {};
     };
+    const auto texts_of = [](const Json::Array& values) {
+      std::vector<std::string> texts;
+      for (const Json& value : values) {
+        if (value.is_string()) texts.push_back(value.as_string());
+      }
+      return TextSet::of_texts(texts);
+    };
+    Json::Array storage;
+    if (const Json::Array* constants = constants_of(schema, storage)) {
+      MLC_RETURN_IF_ERROR(meet(texts_of(*constants), true));
+    }
+    int64_t least = 0;
+    int64_t most = Expr::kNoLimit;
+    for (const auto& [name, value] : schema.as_object()) {
+      if (is_annotation(name) || name == "enum" || name == "const") continue;
+      if (name == "pattern") {
+        MLC_RETURN_IF_ERROR(meet(TextSet::of_pattern(value.as_string(), place), true));
+      } else if (name == "format") {
+        const std::string_view pattern = format_pattern(value.as_string());
+        if (pattern.empty()) {
+          return user_error(place, cat("has the format ", value.as_string()),
+                            "date, time, date-time, uuid, ipv4 or email", "use a pattern");
+        }
+        MLC_RETURN_IF_ERROR(meet(TextSet::of_pattern(pattern, place), true));
+      } else if (name == "minLength") {
+        least = value.as_int();
+      } else if (name == "maxLength") {
+        most = value.as_int();
+      } else if (name == "not") {
+        for (const Json& what : exclusions_of(schema)) {
+          if (const Json* pattern = what.find("pattern")) {
+            MLC_RETURN_IF_ERROR(meet(TextSet::of_pattern(pattern->as_string(), place), false));
+          } else if (const Json* values = what.find("enum")) {
+            MLC_RETURN_IF_ERROR(meet(texts_of(values->as_array()), false));
+          }
+        }
+      } else if (name == "type") {
+        const std::vector<std::string> types = types_of(schema);
+        if (std::find(types.begin(), types.end(), "string") == types.end()) {
+          return TextSet::of_texts({});
+        }
+      } else {
+        return user_error(place, cat("has the keyword ", name, ", which is not supported there"),
+                          "enum, const, pattern, format, minLength, maxLength and not of these",
+                          "write it as a pattern");
+      }
+    }
+    if (least > 0 || most != Expr::kNoLimit) {
+      if (most != Expr::kNoLimit && least > most) return TextSet::of_texts({});
+      MLC_RETURN_IF_ERROR(
+          meet(TextSet::of(repeat(characters(complement({})), least, most), place), true));
+    }
+    return set;
+  }
+
+  // How many properties are to be counted: what required ensures already is not.
+  Result<PropertyCounts> property_counts(const Json& schema, const std::string& pointer,
+                                         const std::vector<Field>& fields, bool open) const {
+    const auto required = static_cast<int64_t>(
+        std::count_if(fields.begin(), fields.end(), [](const Field& f) { return f.required; }));
+    const auto named = std::ssize(fields);
+    PropertyCounts counts;
     const Json* min = schema.find("minProperties");
-    if (min != nullptr && min->as_int() > static_cast<int64_t>(least)) {
-      return refuse("minProperties", *min);
-    }
+    if (min != nullptr && min->as_int() > required) counts.least = min->as_int();
     const Json* max = schema.find("maxProperties");
-    if (max != nullptr && (most < 0 || max->as_int() < most)) {
-      return refuse("maxProperties", *max);
+    if (max != nullptr && (open || max->as_int() < named)) counts.most = max->as_int();
+    const auto refuse = [&](const char* name, const Json& count, std::string expected) {
+      return user_error(at(cat(pointer, "/", name)), cat("is ", count.dump()), std::move(expected),
+                        "leave it out");
+    };
+    // Additional properties may repeat a name, so that two of them need not be two.
+    if (open && counts.least > required + 1) {
+      return refuse("minProperties", *min,
+                    "at most one more than required names, where names are not all given");
     }
-    return {};
+    for (const char* name : {"minProperties", "maxProperties"}) {
+      const int64_t count = name == std::string_view("minProperties") ? counts.least : counts.most;
+      if (count * (named + 1) > kMostCounted) {
+        return refuse(name, *schema.find(name), "a smaller count");
+      }
+    }
+    return counts;
   }
 
   Result<Expr> read_array(const Json& schema, const std::string& pointer, int depth) {
@@ -453,6 +690,10 @@ class SchemaReader {
     const int64_t most = max != nullptr ? max->as_int() : Expr::kNoLimit;
     if (max != nullptr && least > most) {
       return impossible(pointer, cat("minItems ", least, " is above maxItems ", most));
+    }
+    const Json* unique = schema.find("uniqueItems");
+    if (unique != nullptr && unique->as_bool() && most != 0 && most != 1) {
+      return read_unique(schema, least, most, pointer);
     }
     std::vector<Expr> first;
     for (size_t i = 0; prefix != nullptr && i < prefix->as_array().size(); ++i) {
@@ -474,6 +715,85 @@ class SchemaReader {
                                      "is false"));
     }
     return sequence({literal("["), blank(), elements(first, rest, least, most), literal("]")});
+  }
+
+  // Items that are all different: which were written is a state.
+  Result<Expr> read_unique(const Json& schema, int64_t least, int64_t most,
+                           const std::string& pointer) {
+    const Json* items = schema.find("items");
+    const std::string place = at(cat(pointer, "/uniqueItems"));
+    std::vector<Json> values;
+    if (items != nullptr && !schema.contains("prefixItems")) {
+      MLC_ASSIGN_OR_RETURN(const Json whole, dereferenced(*items, cat(pointer, "/items")));
+      MLC_ASSIGN_OR_RETURN(values, finite_values(whole, pointer));
+    }
+    if (values.empty() || values.size() > kMostUnique) {
+      return user_error(place, "is true",
+                        cat("items of one to ", kMostUnique, " constants (const, enum, booleans)"),
+                        "leave it out, or say which items there are");
+    }
+    if (least > std::ssize(values)) {
+      return impossible(pointer, cat("minItems ", least, " is more than there are unique items, ",
+                                     values.size()));
+    }
+    auto graph = std::make_shared<Graph>();
+    for (const bool begins : {true, false}) {
+      for (const Json& value : values) {
+        graph->labels.push_back(begins ? json_literal(value)
+                                       : sequence({literal(","), blank(), json_literal(value)}));
+      }
+    }
+    std::map<uint64_t, size_t> nodes{{0, 0}};
+    std::vector<uint64_t> subsets{0};
+    for (size_t n = 0; n < subsets.size(); ++n) {
+      const uint64_t written = subsets[n];
+      const int64_t count = std::popcount(written);
+      Graph::Node node;
+      node.ends = count >= least && count > 0;
+      for (size_t i = 0; i < values.size() && (most == Expr::kNoLimit || count < most); ++i) {
+        if ((written >> i & 1) != 0) continue;
+        const auto [to, is_new] = nodes.try_emplace(written | uint64_t{1} << i, subsets.size());
+        if (is_new) subsets.push_back(to->first);
+        node.edges.push_back({to->second, count == 0 ? i : values.size() + i});
+      }
+      graph->nodes.push_back(std::move(node));
+      if (subsets.size() > kMostSubsets) {
+        return user_error(place, cat("is true, of ", values.size(), " items"),
+                          cat("at most ", kMostSubsets, " ways to have written some of them"),
+                          "use fewer items, or a smaller maxItems");
+      }
+    }
+    Expr some;
+    some.kind = Expr::Kind::kGraph;
+    some.graph = std::move(graph);
+    Expr all = sequence({std::move(some), blank()});
+    if (least == 0) all = choice({empty(), std::move(all)});
+    return sequence({literal("["), blank(), std::move(all), literal("]")});
+  }
+
+  // The values of a schema of constants, each once; none where it is no such schema.
+  Result<std::vector<Json>> finite_values(const Json& schema, const std::string& pointer) const {
+    std::vector<Json> values;
+    if (!schema.is_object()) return values;
+    Json::Array storage;
+    const Json::Array* constants = constants_of(schema, storage);
+    Json::Array candidates;
+    if (constants != nullptr) {
+      candidates = *constants;
+    } else if (schema.contains("type")) {
+      for (const std::string& type : types_of(schema)) {
+        if (type != "boolean" && type != "null") return values;
+        if (type == "null") candidates.emplace_back();
+        if (type == "boolean") candidates.insert(candidates.end(), {Json(true), Json(false)});
+      }
+    }
+    for (const Json& value : candidates) {
+      MLC_ASSIGN_OR_RETURN(const bool valid, is_valid(value, schema, resolve_, at(pointer)));
+      const bool is_new = std::none_of(values.begin(), values.end(),
+                                       [&](const Json& v) { return same_value(v, value); });
+      if (valid && is_new && is_json(value)) values.push_back(value);
+    }
+    return values;
   }
 
   Expr elements(const std::vector<Expr>& first, const std::optional<Expr>& rest, int64_t least,
@@ -510,6 +830,15 @@ class SchemaReader {
 
   const Json& document_;
   const std::string& where_;
+  // For `not` and constants, which follow each $ref where it stands: so many of them in all.
+  int64_t resolved_ = 0;
+  const ResolveReference resolve_ = [this](const std::string& pointer) -> Result<const Json*> {
+    if (++resolved_ > kMostResolved) {
+      return user_error(where_, cat("follows more than ", kMostResolved, " $refs for not or enum"),
+                        "fewer of them", "leave not, if, oneOf and enum to small schemas");
+    }
+    return resolve(pointer);
+  };
   Rules rules_;
   JsonRules json_{};
   int64_t read_ = 0;  // schemas so far, those that came about by merging included

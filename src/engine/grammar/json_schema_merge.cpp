@@ -3,11 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "engine/grammar/json_schema_rewrite.h"
+#include "engine/grammar/text_set.h"
 #include "support/strings.h"
 
 namespace mlc::engine::grammar {
 namespace {
+
+constexpr int64_t kLargestStep = 10'000;
 
 enum class Kind : uint8_t {
   kAnnotation,
@@ -20,8 +25,10 @@ enum class Kind : uint8_t {
   kSchemas,    // a list of schemas, not empty
   kSchemaMap,  // an object of schemas
   kNumber,
-  kCount,     // an integer of at least 0
-  kNoUnique,  // uniqueItems
+  kPositive,    // a number above 0
+  kCount,       // an integer of at least 0
+  kBool,        // true or false
+  kStringsMap,  // an object of lists of strings
 };
 
 struct Keyword {
@@ -54,7 +61,15 @@ constexpr Keyword kKeywords[] = {
     {"anyOf", Kind::kSchemas, ""},
     {"oneOf", Kind::kSchemas, ""},
     {"allOf", Kind::kSchemas, ""},
+    {"not", Kind::kSchema, ""},
+    {"if", Kind::kSchema, ""},
+    {"then", Kind::kSchema, ""},
+    {"else", Kind::kSchema, ""},
     {"properties", Kind::kSchemaMap, "object"},
+    {"patternProperties", Kind::kSchemaMap, "object"},
+    {"propertyNames", Kind::kSchema, "object"},
+    {"dependentRequired", Kind::kStringsMap, "object"},
+    {"dependentSchemas", Kind::kSchemaMap, "object"},
     {"required", Kind::kStrings, "object"},
     {"additionalProperties", Kind::kSchema, "object"},
     {"minProperties", Kind::kCount, "object"},
@@ -63,7 +78,7 @@ constexpr Keyword kKeywords[] = {
     {"prefixItems", Kind::kSchemas, "array"},
     {"minItems", Kind::kCount, "array"},
     {"maxItems", Kind::kCount, "array"},
-    {"uniqueItems", Kind::kNoUnique, "array"},
+    {"uniqueItems", Kind::kBool, "array"},
     {"minLength", Kind::kCount, "string"},
     {"maxLength", Kind::kCount, "string"},
     {"pattern", Kind::kString, "string"},
@@ -72,6 +87,7 @@ constexpr Keyword kKeywords[] = {
     {"maximum", Kind::kNumber, "number"},
     {"exclusiveMinimum", Kind::kNumber, "number"},
     {"exclusiveMaximum", Kind::kNumber, "number"},
+    {"multipleOf", Kind::kPositive, "number"},
 };
 
 constexpr std::string_view kTypes[] = {"object",  "array",   "string", "number",
@@ -127,10 +143,21 @@ std::string_view expectation(Kind kind, const Json& value) {
     case Kind::kNumber:
       return unless(value.is_int() || (value.is_float() && std::isfinite(value.as_double())),
                     "a number");
+    case Kind::kPositive:
+      return unless(value.is_number() && std::isfinite(value.as_double()) && value.as_double() > 0,
+                    "a number above 0");
     case Kind::kCount:
       return unless(value.is_int() && value.as_int() >= 0, "an integer of at least 0");
-    case Kind::kNoUnique:
-      return unless(value == Json(false), "false: unique items are not supported");
+    case Kind::kBool:
+      return unless(value.is_bool(), "true or false");
+    case Kind::kStringsMap:
+      return unless(value.is_object() &&
+                        std::all_of(value.as_object().begin(), value.as_object().end(),
+                                    [](const Json::Member& m) {
+                                      return all_of(m.second,
+                                                    [](const Json& v) { return v.is_string(); });
+                                    }),
+                    "an object of lists of strings");
   }
   return {};
 }
@@ -167,18 +194,35 @@ Json both_types(const Json& a, const Json& b) {
   return both;
 }
 
-// Properties that only one schema names must meet what the other says of additional ones.
-void add_properties(const Json& from, const Json& other, Json& properties) {
+Result<bool> matches_a_pattern(const Json& schema, const std::string& name, const std::string& at) {
+  const Json* patterns = schema.find("patternProperties");
+  if (patterns == nullptr) return false;
+  for (const auto& [pattern, its_schema] : patterns->as_object()) {
+    MLC_ASSIGN_OR_RETURN(const TextSet set,
+                         TextSet::of_pattern(pattern, cat(at, "/patternProperties")));
+    if (set.contains(name)) return true;
+  }
+  return false;
+}
+
+// Properties that only one schema names must meet what the other says of additional ones; its
+// patterns stay, and hold for them too.
+Result<void> add_properties(const Json& from, const Json& other, const std::string& at,
+                            Json& properties) {
   const Json* named = from.find("properties");
-  if (named == nullptr) return;
+  if (named == nullptr) return {};
   const Json* others = other.find("properties");
   const Json* additional = other.find("additionalProperties");
   for (const auto& [name, schema] : named->as_object()) {
-    const Json* same = others != nullptr ? others->find(name) : nullptr;
-    const Json* bound = same != nullptr ? same : additional;
     if (properties.contains(name)) continue;
+    const Json* bound = others != nullptr ? others->find(name) : nullptr;
+    if (bound == nullptr && additional != nullptr) {
+      MLC_ASSIGN_OR_RETURN(const bool matches, matches_a_pattern(other, name, at));
+      if (!matches) bound = additional;
+    }
     properties.set(name, bound != nullptr ? all_of(schema, *bound) : schema);
   }
+  return {};
 }
 
 Json both_constants(const Json& a, const Json& b) {
@@ -227,13 +271,25 @@ Result<Json> merged(const Json& a, const Json& b, const std::string& at) {
   if (b.is_bool()) return a;
   Json result = a;
   Json properties = Json::object();
-  add_properties(a, b, properties);
-  add_properties(b, a, properties);
+  MLC_RETURN_IF_ERROR(add_properties(a, b, at, properties));
+  MLC_RETURN_IF_ERROR(add_properties(b, a, at, properties));
   if (!properties.as_object().empty()) result.set("properties", properties);
   if (a.contains("const") || a.contains("enum") || b.contains("const") || b.contains("enum")) {
     result.erase("const");
     result.set("enum", both_constants(a, b));
   }
+  // Additional properties are those that no pattern of the same schema matches: joined with the
+  // patterns of another one they would be others.
+  const bool same = a.contains("patternProperties") && b.contains("patternProperties") &&
+                    *a.find("patternProperties") == *b.find("patternProperties");
+  for (const auto& [x, y] : {std::pair(&a, &b), std::pair(&b, &a)}) {
+    if (same || !x->contains("patternProperties") || !y->contains("additionalProperties")) continue;
+    return user_error(at,
+                      "has two schemas that must hold together, with patternProperties in one and "
+                      "additionalProperties in the other",
+                      "both in one of them", "join them into one schema");
+  }
+  Json::Array parts;  // what cannot be joined before alternatives are taken apart
   for (const auto& [name, value] : b.as_object()) {
     if (name == "properties" || name == "const" || name == "enum") continue;
     const Json* mine = a.find(name);
@@ -248,10 +304,24 @@ Result<Json> merged(const Json& a, const Json& b, const std::string& at) {
       names.insert(names.end(), value.as_array().begin(), value.as_array().end());
       result.set(name, std::move(names));
     } else if (name == "allOf") {
-      Json::Array parts = mine->as_array();
       parts.insert(parts.end(), value.as_array().begin(), value.as_array().end());
-      result.set(name, std::move(parts));
-    } else if (name == "additionalProperties" ||
+    } else if (name == "anyOf" || name == "oneOf") {
+      parts.push_back(Json(Json::Object{{name, value}}));
+    } else if (name == "patternProperties") {
+      Json all = *mine;
+      for (const auto& [pattern, its_schema] : value.as_object()) {
+        const Json* own = mine->find(pattern);
+        all.set(pattern, own != nullptr ? all_of(*own, its_schema) : its_schema);
+      }
+      result.set(name, std::move(all));
+    } else if (name == "not") {
+      exclude(result, value);
+    } else if (name == "uniqueItems") {
+      result.set(name, Json(true));  // one of the two says so
+    } else if (name == "multipleOf" && mine->is_int() && value.is_int() &&
+               mine->as_int() <= kLargestStep && value.as_int() <= kLargestStep) {
+      result.set(name, Json(std::lcm(mine->as_int(), value.as_int())));
+    } else if (name == "additionalProperties" || name == "propertyNames" ||
                (name == "items" && !a.contains("prefixItems") && !b.contains("prefixItems"))) {
       result.set(name, all_of(*mine, value));
     } else if (name.starts_with("min") || name == "exclusiveMinimum") {
@@ -265,6 +335,12 @@ Result<Json> merged(const Json& a, const Json& b, const std::string& at) {
                             name),
                         cat("at most one of them with ", name), "join them into one schema");
     }
+  }
+  if (!parts.empty()) {
+    const Json* before = result.find("allOf");
+    Json::Array all = before != nullptr ? before->as_array() : Json::Array{};
+    all.insert(all.end(), parts.begin(), parts.end());
+    result.set("allOf", std::move(all));
   }
   if ((a.contains("prefixItems") || b.contains("prefixItems")) &&
       (a.contains("prefixItems") ? b : a).contains("items")) {

@@ -58,6 +58,10 @@ Expr json_character(const CodePointSet& wanted) {
   return choice(std::move(alternatives));
 }
 
+Expr json_character_or_any(const CodePointSet& set) {
+  return complement(set).empty() ? any_json_character() : json_character(set);
+}
+
 Expr any_json_character() {
   const Expr any = hex_digit();
   const Expr not_d = hex_digit("0123456789abcefABCEF");

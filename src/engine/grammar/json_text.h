@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "engine/grammar/expression.h"
+#include "support/error.h"
 #include "support/json.h"
 
 namespace mlc::engine::grammar {
 
 // One character of the set inside a JSON string: itself, or the escape that it needs.
 Expr json_character(const CodePointSet& set);
+// As json_character, and any character at all where the set has all.
+Expr json_character_or_any(const CodePointSet& set);
 // Any character inside a JSON string, with all of JSON's escapes but lone surrogates.
 Expr any_json_character();
 // A string with the quotes, of which all is known.
@@ -30,6 +33,17 @@ struct Bound {
 Expr integer_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
 // Without bounds a number may have an exponent of two digits.
 Expr number_between(const std::optional<Bound>& low, const std::optional<Bound>& high);
+// Numbers of which more may be said than their bounds; those have no exponents.
+struct NumberLimits {
+  bool integer = false;
+  std::optional<Bound> low{};
+  std::optional<Bound> high{};
+  const Json* multiple_of = nullptr;  // none
+  std::vector<Json> excluded{};       // values, however they are written
+  bool no_integer = false;            // integers are excluded, 2.0 included
+};
+// Errors name `where` and a limit that is too much for an automaton.
+Result<Expr> numbers_of(const NumberLimits& limits, const std::string& where);
 // Bounds beyond what integer_between and number_between can write.
 bool is_too_large(const Json& bound);
 

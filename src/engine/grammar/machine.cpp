@@ -34,6 +34,13 @@ Machine::Machine(const Automaton& automaton, const TokenTrie& tokens)
     : automaton_(automaton), tokens_(tokens) {
   stacks_.push_back({kNoState, kBottom});
   intern({});  // kDead
+  for (size_t b = 0; b < 0x80; ++b) {
+    std::vector<uint8_t>& bytes = kind_bytes_[TokenTrie::kind_of(static_cast<uint8_t>(b))];
+    const bool is_new = std::none_of(bytes.begin(), bytes.end(), [&](uint8_t other) {
+      return automaton_.class_of[other] == automaton_.class_of[b];
+    });
+    if (is_new) bytes.push_back(static_cast<uint8_t>(b));
+  }
 }
 
 ConfigId Machine::intern(Config config) {
@@ -122,176 +129,392 @@ ConfigId Machine::step(ConfigId config, std::string_view bytes) {
   return config;
 }
 
-// The configuration with shadows in the place of states that have one, and how many bytes cannot
-// tell it from `config`; 0 if no state has one.
-int64_t Machine::shadow_of(ConfigId config, ConfigId& shadow) {
-  int64_t alike = 0;
-  Config changed = configs_[static_cast<size_t>(config)];
-  for (Thread& thread : changed.threads) {
+Machine::Shadowed Machine::shadowed(ConfigId config) {
+  Shadowed found{config};
+  Config all = configs_[static_cast<size_t>(config)];
+  Config only;
+  for (Thread& thread : all.threads) {
     const Automaton::Shadow& s = automaton_.shadows[static_cast<size_t>(thread.state)];
     if (s.state == kNoState) continue;
-    alike = alike == 0 ? s.alike : std::min(alike, s.alike);
+    found.copies = only.threads.empty() ? s.copies : std::min(found.copies, s.copies);
+    found.alike = found.alike && s.alike;
+    found.lasts = found.lasts && s.lasts;
     thread.state = s.state;
+    only.threads.push_back(thread);
   }
-  if (alike == 0) return 0;
-  std::sort(changed.threads.begin(), changed.threads.end());
-  changed.threads.erase(std::unique(changed.threads.begin(), changed.threads.end()),
-                        changed.threads.end());
-  shadow = intern(std::move(changed));
-  return alike;
+  if (only.threads.empty()) return found;
+  for (Config* changed : {&all, &only}) {
+    std::vector<Thread>& threads = changed->threads;
+    std::sort(threads.begin(), threads.end());
+    threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
+  }
+  found.all = intern(std::move(all));
+  found.only = intern(std::move(only));
+  return found;
 }
 
-// True if every character of several bytes leads back to the same configuration.
-bool Machine::loops_over_characters(ConfigId config) {
+// True if `config` has all threads of `part`, so that it goes on where that one does.
+bool Machine::has_all_of(ConfigId config, ConfigId part) const {
+  const std::vector<Thread>& all = configs_[static_cast<size_t>(config)].threads;
+  const std::vector<Thread>& some = configs_[static_cast<size_t>(part)].threads;
+  return config == part || std::includes(all.begin(), all.end(), some.begin(), some.end());
+}
+
+// What characters of several bytes lead to, each of them once; kDead too where one leads nowhere.
+std::vector<ConfigId> Machine::after_characters(ConfigId config) {
   struct Range {
     uint8_t first, last;
   };
   constexpr Range kAny{0x80, 0xBF};
-  const std::vector<Range> characters[] = {{{0xC2, 0xDF}, kAny},
-                                           {{0xE0, 0xE0}, {0xA0, 0xBF}, kAny},
-                                           {{0xE1, 0xEC}, kAny, kAny},
-                                           {{0xED, 0xED}, {0x80, 0x9F}, kAny},
-                                           {{0xEE, 0xEF}, kAny, kAny},
-                                           {{0xF0, 0xF0}, {0x90, 0xBF}, kAny, kAny},
-                                           {{0xF1, 0xF3}, kAny, kAny, kAny},
-                                           {{0xF4, 0xF4}, {0x80, 0x8F}, kAny, kAny}};
+  static const std::vector<Range> characters[] = {{{0xC2, 0xDF}, kAny},
+                                                  {{0xE0, 0xE0}, {0xA0, 0xBF}, kAny},
+                                                  {{0xE1, 0xEC}, kAny, kAny},
+                                                  {{0xED, 0xED}, {0x80, 0x9F}, kAny},
+                                                  {{0xEE, 0xEF}, kAny, kAny},
+                                                  {{0xF0, 0xF0}, {0x90, 0xBF}, kAny, kAny},
+                                                  {{0xF1, 0xF3}, kAny, kAny, kAny},
+                                                  {{0xF4, 0xF4}, {0x80, 0x8F}, kAny, kAny}};
+  std::vector<ConfigId> found;
+  const auto add = [](std::vector<ConfigId>& configs, ConfigId config) {
+    if (std::find(configs.begin(), configs.end(), config) == configs.end()) {
+      configs.push_back(config);
+    }
+  };
   for (const std::vector<Range>& bytes : characters) {
     std::vector<ConfigId> reached{config};
     for (const Range& range : bytes) {
       std::vector<ConfigId> next;
       for (const ConfigId from : reached) {
+        int last_class = -1;
         for (unsigned b = range.first; b <= range.last; ++b) {
-          const ConfigId to = step(from, static_cast<uint8_t>(b));
-          if (to == kDead) return false;
-          if (std::find(next.begin(), next.end(), to) == next.end()) next.push_back(to);
+          const int its_class = automaton_.class_of[b];
+          if (its_class == last_class) continue;
+          last_class = its_class;
+          add(next, step(from, static_cast<uint8_t>(b)));
         }
       }
       reached = std::move(next);
+      if (reached == std::vector<ConfigId>{kDead}) break;
     }
-    if (reached != std::vector<ConfigId>{config}) return false;
+    for (const ConfigId to : reached) add(found, to);
   }
-  return true;
+  return found;
 }
 
-// The kinds of bytes that lead back to the same configuration, all of them.
+// Adds what one character of these kinds leads to.
+void Machine::after_kinds(ConfigId config, uint16_t kinds, std::vector<ConfigId>& reached) {
+  const auto add = [&](ConfigId to) {
+    if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
+  };
+  for (int kind = 0; kind < TokenTrie::kNumKinds; ++kind) {
+    if ((kinds >> kind & 1) == 0) continue;
+    if (kind == TokenTrie::kSeveralBytes) {
+      for (const ConfigId to : after_characters(config)) add(to);
+    }
+    for (const uint8_t byte : kind_bytes_[kind]) add(step(config, byte));
+  }
+}
+
+// The kinds of which every character leads to a configuration with all threads of this one.
 uint16_t Machine::looping_kinds(ConfigId config) {
   const auto place = static_cast<size_t>(config);
   if (place < looping_kinds_.size() && looping_kinds_[place] >= 0) {
     return static_cast<uint16_t>(looping_kinds_[place]);
   }
-  unsigned kinds = (1u << TokenTrie::kNumKinds) - 1;
-  for (unsigned b = 0; b < 0x80; ++b) {
-    const auto byte = static_cast<uint8_t>(b);
-    const unsigned kind = 1u << TokenTrie::kind_of(byte);
-    if ((kinds & kind) != 0 && step(config, byte) != config) kinds &= ~kind;
+  uint16_t kinds = 0;
+  std::vector<ConfigId> reached;
+  for (int kind = TokenTrie::kNumKinds; kind-- > 0 && goes_on(config);) {
+    // Most states that read no characters of one byte read none of several.
+    if (kind == TokenTrie::kSeveralBytes && step(config, 0xC3) == kDead) continue;
+    reached.clear();
+    after_kinds(config, static_cast<uint16_t>(1u << kind), reached);
+    const bool loops = std::all_of(reached.begin(), reached.end(),
+                                   [&](ConfigId to) { return has_all_of(to, config); });
+    if (loops) kinds |= static_cast<uint16_t>(1u << kind);
   }
-  if (!loops_over_characters(config)) kinds &= ~(1u << TokenTrie::kSeveralBytes);
   looping_kinds_.resize(configs_.size(), -1);
-  looping_kinds_[place] = static_cast<int32_t>(kinds);
-  return static_cast<uint16_t>(kinds);
+  looping_kinds_[place] = kinds;
+  return kinds;
 }
 
-// Walks the tree of the tokens from a configuration whose stacks are empty. A stack that is empty
-// here stands for any: where a rule ends, all may follow. Of tokens of at most `known_length` bytes
-// all is known already; of longer ones those that `found` allows are the only ones that may be
-// allowed.
-void Machine::walk(ConfigId bottom_config, int64_t known_length, Local& found) {
-  const std::span<const TokenTrie::Node> nodes = tokens_.nodes();
-  struct Place {
-    ConfigId config;
-    uint16_t loops;      // kinds of bytes
-    int32_t last_leave;  // the last depth at which the rule may end; 0: none
-  };
-  std::vector<Place> way(tokens_.deepest() + 1);
-  std::vector<int32_t> leave_before(tokens_.deepest() + 1);  // the one before, by depth
-  std::unordered_map<std::string_view, size_t> numbers;
-  for (size_t i = 0; i < found.leaving.size(); ++i) numbers[found.leaving[i].rest] = i;
-  const auto leave = [&](int32_t place, int32_t depth) {
-    const std::string_view rest = tokens_.bytes_at(place).substr(static_cast<size_t>(depth));
-    const auto [at, is_new] = numbers.try_emplace(rest, found.leaving.size());
-    if (is_new) found.leaving.push_back({rest, {}});
-    found.leaving[at->second].places.push_back(place);
-  };
-  const auto is_known = [&](int32_t place) {
-    return known_length > 0 && std::ssize(tokens_.bytes_at(place)) <= known_length;
-  };
+// A loop, or copies of what would be one without its limit: while there are copies, the run of the
+// loop cannot come to a dead end.
+Machine::Run Machine::run_of(ConfigId config) {
+  const auto place = static_cast<size_t>(config);
+  if (place < runs_.size() && runs_[place].characters >= 0) return runs_[place];
+  // Copies do not lead back to themselves: the loop, which they share, is looked at first.
+  Run run;
+  const Shadowed shadows = shadowed(config);
+  if (shadows.only != kDead) run = {looping_kinds(shadows.only), shadows.copies};
+  if (run.kinds == 0) run = {looping_kinds(config), kNoEnd};
+  runs_.resize(configs_.size(), {0, -1});
+  return runs_[place] = run;
+}
+
+// As run_of, or a run through several configurations, in all of which its kinds can be read: what
+// it takes to find one is worth it where a whole vocabulary is looked at.
+Machine::Run Machine::widest_run(ConfigId config) {
+  constexpr size_t kMany = 32;
+  const Run run = run_of(config);
+  int64_t characters = kNoEnd;
+  const Shadowed shadows = shadowed(config);
+  if (shadows.only != kDead) {
+    if (run.kinds != 0 || !shadows.lasts || shadows.copies < 2) return run;
+    characters = shadows.copies == kNoEnd ? kNoEnd : shadows.copies - 1;
+    config = shadows.only;
+  }
+  uint16_t kinds = (1u << TokenTrie::kNumKinds) - 1;
+  std::vector<ConfigId> reached{config};
+  std::vector<ConfigId> next;
+  for (size_t i = 0; i < reached.size() && std::popcount(kinds) > std::popcount(run.kinds);) {
+    if (reached.size() > kMany) return run;
+    uint16_t dead = 0;
+    for (int kind = 0; kind < TokenTrie::kNumKinds; ++kind) {
+      const auto bit = static_cast<uint16_t>(1u << kind);
+      if ((kinds & bit) == 0) continue;
+      next.clear();
+      after_kinds(reached[i], bit, next);
+      if (std::find(next.begin(), next.end(), kDead) != next.end()) {
+        dead |= bit;
+        continue;
+      }
+      for (const ConfigId to : next) {
+        if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
+      }
+    }
+    ++i;
+    if (dead == 0) continue;
+    // What was reached by way of these kinds need not be reached without them.
+    if ((dead & run.kinds) != 0) return run;
+    kinds &= static_cast<uint16_t>(~dead);
+    reached = {config};
+    i = 0;
+  }
+  return std::popcount(kinds) > std::popcount(run.kinds) ? Run{kinds, characters} : run;
+}
+
+// True if nothing is left to be said of longer texts of the run's kinds: none of them is allowed.
+bool Machine::ends_behind(ConfigId config, const Run& run, const ByteSet& follows) {
+  bool may_leave = false;
+  for (size_t b = 0; b < 256 && !may_leave; ++b) {
+    const int kind = TokenTrie::kind_of(static_cast<uint8_t>(b));
+    const int several = kind == TokenTrie::kNoCharacter ? TokenTrie::kSeveralBytes : kind;
+    may_leave = follows[b] && (run.kinds >> several & 1) != 0;
+  }
+  std::vector<ConfigId> next;
+  for (int64_t i = 0; i <= run.characters; ++i) {
+    if (may_leave && finished(config)) return false;
+    next.clear();
+    after_kinds(config, run.kinds, next);
+    if (next.size() != 1) return false;
+    config = next[0];
+  }
+  return config == kDead;
+}
+
+// The bytes of other kinds that may come at any place of a run, or more than those.
+ByteSet Machine::bytes_behind(ConfigId config, const Run& run, const ByteSet& follows) {
+  constexpr size_t kMany = 64;
+  std::vector<ConfigId> reached{shadowed(config).all};
+  ByteSet bytes;
+  for (size_t i = 0; i < reached.size(); ++i) {
+    if (reached.size() > kMany) return bytes.set();
+    const ConfigId from = reached[i];
+    for (const Thread& thread : configs_[static_cast<size_t>(from)].threads) {
+      bytes |= automaton_.states[static_cast<size_t>(thread.state)].bytes;
+    }
+    if (finished(from)) bytes |= follows;
+    after_kinds(from, run.kinds, reached);
+  }
+  return bytes;
+}
+
+ByteSet Machine::follows_of(ConfigId config) const {
   ByteSet follows;
-  for (const Thread& thread : configs_[static_cast<size_t>(bottom_config)].threads) {
+  for (const Thread& thread : configs_[static_cast<size_t>(config)].threads) {
     const int32_t rule = automaton_.rule_of[static_cast<size_t>(thread.state)];
     follows |= automaton_.follows[static_cast<size_t>(rule)];
   }
-  std::vector<uint8_t> bytes(tokens_.deepest() + 1);  // of the way, by depth
-  way[0] = {bottom_config, looping_kinds(bottom_config), 0};
-  for (size_t i = 0; i < nodes.size();) {
+  return follows;
+}
+
+// The token at this place of the tree's order leaves the rule at each depth where that may end.
+void Machine::leave(Walk& walk, int32_t place, int32_t last_leave) {
+  const std::string_view bytes = tokens_.bytes_at(place);
+  for (int32_t d = last_leave; d > 0; d = walk.way[static_cast<size_t>(d)].leave_before) {
+    const std::string_view rest = bytes.substr(static_cast<size_t>(d));
+    if (!walk.follows[static_cast<uint8_t>(rest[0])]) continue;
+    std::vector<Leaving>& leaving = walk.found.leaving;
+    const auto [at, is_new] = walk.leaving.try_emplace(rest, leaving.size());
+    if (is_new) leaving.push_back({rest, {}});
+    leaving[at->second].places.push_back(place);
+  }
+}
+
+// Fills the way for these bytes, those that it has already and that agree excepted; behind a dead
+// end no further.
+void Machine::step_along(Walk& walk, std::string_view bytes) {
+  std::vector<Place>& way = walk.way;
+  size_t depth = 1;
+  while (depth < way.size() && depth <= bytes.size() &&
+         way[depth].byte == static_cast<uint8_t>(bytes[depth - 1])) {
+    ++depth;
+  }
+  way.resize(std::min(way.size(), depth));
+  for (; depth <= bytes.size() && way.back().config != kDead; ++depth) {
+    const Place& from = way.back();
+    const auto byte = static_cast<uint8_t>(bytes[depth - 1]);
+    const ConfigId next = step(from.config, byte);
+    const bool ends = finished(next);
+    const int32_t last = from.last_leave;
+    way.push_back({next, ends ? static_cast<int32_t>(depth) : last, last, byte});
+  }
+}
+
+void Machine::try_token(Walk& walk, int32_t place) {
+  const std::string_view bytes = tokens_.bytes_at(place);
+  step_along(walk, bytes);
+  const Place& last = walk.way.back();
+  if (last.config != kDead) {
+    set_bit(walk.found.allowed, tokens_.id(place));
+  } else {
+    leave(walk, place, last.last_leave);
+  }
+}
+
+// Walks subtrees whose common way is known. `in_base`: that way is of kinds of the base alone.
+void Machine::walk_nodes(Walk& walk, size_t first, size_t end, bool in_base) {
+  const std::span<const TokenTrie::Node> nodes = tokens_.nodes();
+  std::vector<uint64_t>& allowed = walk.found.allowed;
+  std::vector<Place>& way = walk.way;
+  // The depth behind which the way is no longer of the base's kinds alone.
+  size_t base_depth = in_base ? way.size() - 1 : 0;
+  for (size_t i = first; i < end;) {
     const TokenTrie::Node& node = nodes[i];
     const auto depth = static_cast<size_t>(node.depth);
-    const Place& from = way[depth - 1];
-    if (node.deepest <= known_length) {
+    way.resize(depth);
+    base_depth = std::min(base_depth, depth - 1);
+    const bool still = in_base && base_depth == depth - 1;
+    if (still && (node.kinds & ~walk.base) == 0 && node.most_characters <= walk.base_characters) {
       i = static_cast<size_t>(node.next);
       continue;
     }
-    if ((node.kinds & ~from.loops) == 0) {  // whatever follows, nothing changes
-      for (int32_t t = node.first_token; known_length == 0 && t < tokens_.end_of_subtree(i); ++t) {
-        set_bit(found.allowed, tokens_.id(t));
+    const Place from = way.back();
+    const Run run = run_of(from.config);
+    const int64_t before = depth > 1 ? node.characters - 1 : 0;
+    if ((node.kinds & ~run.kinds) == 0 && node.most_characters - before <= run.characters) {
+      for (int32_t t = node.first_token; t < tokens_.end_of_subtree(i); ++t) {
+        set_bit(allowed, tokens_.id(t));
       }
       i = static_cast<size_t>(node.next);
       continue;
     }
     const ConfigId next = step(from.config, node.byte);
-    bytes[depth] = node.byte;
     if (next == kDead) {
-      const int32_t end = tokens_.end_of_subtree(i);
-      for (int32_t t = node.first_token; known_length > 0 && t < end; ++t) {
-        if (!is_known(t)) clear_bit(found.allowed, tokens_.id(t));
-      }
-      for (int32_t d = from.last_leave; d > 0; d = leave_before[static_cast<size_t>(d)]) {
-        if (!follows[bytes[static_cast<size_t>(d) + 1]]) continue;
-        for (int32_t t = node.first_token; t < end; ++t) {
-          if (!is_known(t)) leave(t, d);
-        }
+      const int32_t subtree_end = tokens_.end_of_subtree(i);
+      for (int32_t t = node.first_token; from.last_leave > 0 && t < subtree_end; ++t) {
+        leave(walk, t, from.last_leave);
       }
       i = static_cast<size_t>(node.next);
       continue;
     }
-    for (int32_t t = node.first_token; known_length == 0 && t < tokens_.end_of_tokens(i); ++t) {
-      set_bit(found.allowed, tokens_.id(t));
+    for (int32_t t = node.first_token; t < tokens_.end_of_tokens(i); ++t) {
+      set_bit(allowed, tokens_.id(t));
     }
-    int32_t last_leave = from.last_leave;
-    if (finished(next)) {
-      leave_before[depth] = last_leave;
-      last_leave = node.depth;
-    }
-    const uint16_t loops = next == from.config ? from.loops : looping_kinds(next);
-    way[depth] = {next, loops, last_leave};
+    const bool ends = finished(next);
+    way.push_back({next, ends ? node.depth : from.last_leave, from.last_leave, node.byte});
+    if (still && (node.kind & ~walk.base) == 0) base_depth = depth;
     ++i;
+  }
+}
+
+// What the tokens do from a configuration whose stacks are empty. A stack that is empty here stands
+// for any: where a rule ends, all may follow.
+//
+// Tokens of the run's kinds are allowed without a look at them. The others are walked from their
+// first byte of another kind on, for those bytes that can come there.
+void Machine::find_local(ConfigId bottom_config, Local& found) {
+  const std::span<const TokenTrie::Node> nodes = tokens_.nodes();
+  Walk walk{.found = found, .follows = follows_of(bottom_config), .way = {}};
+  walk.way.reserve(tokens_.deepest() + 1);
+  walk.way.push_back({bottom_config, 0, 0, 0});
+  const Run run = widest_run(bottom_config);
+  walk.base = run.kinds;
+  walk.base_characters = run.characters;
+  const TokenTrie::OfKinds& base = tokens_.of_kinds(run.kinds);
+  found.allowed = base.within;
+  if (run.characters <= TokenTrie::kShort) {
+    const std::vector<uint64_t>& short_ones = tokens_.up_to(run.characters);
+    for (size_t w = 0; w < short_ones.size(); ++w) found.allowed[w] &= short_ones[w];
+    if (!ends_behind(bottom_config, run, walk.follows)) {
+      walk_nodes(walk, 0, nodes.size(), true);
+      return;
+    }
+  } else {
+    for (const TokenTrie::LongToken& token : tokens_.long_tokens()) {
+      if (token.characters <= run.characters) break;
+      if ((tokens_.kinds_of(tokens_.id(token.place)) & ~run.kinds) != 0) continue;
+      clear_bit(found.allowed, tokens_.id(token.place));
+      try_token(walk, token.place);
+    }
+  }
+  const ByteSet bytes = bytes_behind(bottom_config, run, walk.follows);
+  for (size_t b = 0; b < 256; ++b) {
+    if (!bytes[b]) continue;
+    for (int32_t k = base.first_of[b]; k < base.first_of[b + 1]; ++k) {
+      const auto i = static_cast<size_t>(base.leaving[static_cast<size_t>(k)]);
+      const auto before = static_cast<size_t>(nodes[i].depth) - 1;
+      step_along(walk, tokens_.bytes_at(nodes[i].first_token).substr(0, before));
+      if (walk.way.size() == before + 1 && walk.way.back().config != kDead) {
+        walk_nodes(walk, i, static_cast<size_t>(nodes[i].next), false);
+      } else {
+        for (int32_t t = nodes[i].first_token; t < tokens_.end_of_subtree(i); ++t) {
+          leave(walk, t, walk.way.back().last_leave);
+        }
+      }
+    }
+  }
+}
+
+// What is known of one with fewer limits, where tokens are the same but for the longest.
+void Machine::shorten(ConfigId bottom_config, const Local& like, int64_t alike, Local& found) {
+  found.allowed = like.allowed;
+  found.allowed.resize(static_cast<size_t>(tokens_.num_ids() + 63) / 64);
+  for (const int32_t id : like.allowed_ids) set_bit(found.allowed, id);
+  Walk walk{.found = found, .follows = follows_of(bottom_config), .way = {}};
+  walk.way.push_back({bottom_config, 0, 0, 0});
+  for (const Leaving& leaving : like.leaving) {
+    Leaving shorter{leaving.rest, {}};
+    for (const int32_t place : leaving.places) {
+      if (TokenTrie::count_characters(tokens_.bytes_at(place)) <= alike) {
+        shorter.places.push_back(place);
+      }
+    }
+    if (shorter.places.empty()) continue;
+    walk.leaving[shorter.rest] = found.leaving.size();
+    found.leaving.push_back(std::move(shorter));
+  }
+  for (const TokenTrie::LongToken& token : tokens_.long_tokens()) {
+    if (token.characters <= alike) break;
+    clear_bit(found.allowed, tokens_.id(token.place));
+    try_token(walk, token.place);
   }
 }
 
 const Machine::Local& Machine::local(ConfigId bottom_config) {
   const auto known = locals_.find(bottom_config);
   if (known != locals_.end()) return known->second;
-  const auto words = static_cast<size_t>(tokens_.num_ids() + 63) / 64;
   Local found;
-  ConfigId shadow = kDead;
-  const int64_t alike = shadow_of(bottom_config, shadow);
-  if (alike >= static_cast<int64_t>(tokens_.deepest())) return local(shadow);
-  if (alike > 1) {
-    const Local& like = local(shadow);
-    found.allowed = like.allowed;
-    found.allowed.resize(words);
-    for (const int32_t id : like.allowed_ids) set_bit(found.allowed, id);
-    for (const Leaving& leaving : like.leaving) {
-      Leaving shorter{leaving.rest, {}};
-      std::copy_if(leaving.places.begin(), leaving.places.end(), std::back_inserter(shorter.places),
-                   [&](int32_t place) { return std::ssize(tokens_.bytes_at(place)) <= alike; });
-      if (!shorter.places.empty()) found.leaving.push_back(std::move(shorter));
-    }
-    walk(bottom_config, alike, found);
+  const Shadowed shadows = shadowed(bottom_config);
+  const int64_t alike = shadows.only != kDead && shadows.alike ? shadows.copies - 1 : 0;
+  if (alike >= tokens_.most_characters() && alike > 0) return local(shadows.all);
+  if (alike >= TokenTrie::kShort) {
+    shorten(bottom_config, local(shadows.all), alike, found);
   } else {
-    found.allowed.resize(words);
-    walk(bottom_config, 0, found);
+    find_local(bottom_config, found);
   }
   size_t count = 0;
+  const size_t words = found.allowed.size();
   for (const uint64_t word : found.allowed) count += static_cast<size_t>(std::popcount(word));
   if (count < words) {
     for (size_t w = 0; w < words; ++w) {

@@ -101,10 +101,52 @@ class Machine {
   StackId push(StateId back, StackId below);
   void close(std::vector<Thread>& open, Config& config);
   const Local& local(ConfigId bottom_config);
-  int64_t shadow_of(ConfigId config, ConfigId& shadow);
+  // Texts of at most so many characters, all of these kinds, lead to no dead end.
+  struct Run {
+    uint16_t kinds = 0;
+    int64_t characters = 0;
+  };
+  static constexpr int64_t kNoEnd = INT64_MAX;
+  // What is known of a configuration by its shadows.
+  struct Shadowed {
+    ConfigId all = kDead;   // with shadows in the place of states that have one; itself if none has
+    ConfigId only = kDead;  // of the shadows alone; kDead if there are none
+    int64_t copies = 0;     // the least of them
+    bool alike = true;      // all of them are
+    bool lasts = true;      // likewise
+  };
+  // The way from a configuration along a token's bytes.
+  struct Place {
+    ConfigId config;
+    int32_t last_leave;    // the last depth at which the rule may end; 0: none
+    int32_t leave_before;  // the one before that, if this depth is one
+    uint8_t byte;
+  };
+  struct Walk {
+    Local& found;
+    ByteSet follows{};  // may come behind the rule
+    uint16_t base = 0;  // tokens of these kinds, of so many characters, are allowed already
+    int64_t base_characters = 0;
+    std::vector<Place> way;
+    std::unordered_map<std::string_view, size_t> leaving{};  // by the rest: where in found.leaving
+  };
+
+  Shadowed shadowed(ConfigId config);
+  bool has_all_of(ConfigId config, ConfigId part) const;
+  std::vector<ConfigId> after_characters(ConfigId config);
+  void after_kinds(ConfigId config, uint16_t kinds, std::vector<ConfigId>& reached);
   uint16_t looping_kinds(ConfigId config);
-  bool loops_over_characters(ConfigId config);
-  void walk(ConfigId bottom_config, int64_t known_length, Local& found);
+  Run run_of(ConfigId config);
+  Run widest_run(ConfigId config);
+  bool ends_behind(ConfigId config, const Run& run, const ByteSet& follows);
+  ByteSet bytes_behind(ConfigId config, const Run& run, const ByteSet& follows);
+  ByteSet follows_of(ConfigId config) const;
+  void step_along(Walk& walk, std::string_view bytes);
+  void leave(Walk& walk, int32_t place, int32_t last_leave);
+  void try_token(Walk& walk, int32_t place);
+  void walk_nodes(Walk& walk, size_t first, size_t end, bool in_base);
+  void find_local(ConfigId bottom_config, Local& found);
+  void shorten(ConfigId bottom_config, const Local& like, int64_t alike, Local& found);
   void find_mask(ConfigId config, std::vector<uint64_t>& mask);
 
   const Automaton& automaton_;
@@ -116,6 +158,8 @@ class Machine {
   std::vector<ConfigId> steps_;  // [config][class of the byte]
   std::unordered_map<ConfigId, Local> locals_;
   std::vector<int32_t> looping_kinds_;  // by configuration; -1: not known yet
+  std::vector<Run> runs_;               // by configuration; characters -1: not known yet
+  std::vector<uint8_t> kind_bytes_[TokenTrie::kNumKinds];  // one byte of each class in the kind
   std::unordered_map<ConfigId, std::vector<uint64_t>> masks_;
   bool too_ambiguous_ = false;
 };
