@@ -54,6 +54,14 @@ TEST(Codegen, DotProductsUseWhatTheLevelHas) {
   EXPECT_TRUE(has(generate(kDot, kDotParameters, "x86-64-v3").assembly, "vpmaddubsw"));
 }
 
+TEST(Codegen, ProductsOfBlocksUseWhatTheLevelHas) {
+  const char* blocks =
+      "store %y[0] = block_dot(load<8>(%y, 0), load<32>(%a, 0), load<32>(%b, 0))\n";
+  EXPECT_TRUE(has(generate(blocks, kDotParameters, "armv8-i8mm").assembly, "smmla"));
+  EXPECT_FALSE(has(generate(blocks, kDotParameters, "armv8-dotprod").assembly, "smmla"));
+  EXPECT_TRUE(has(generate(blocks, kDotParameters, "armv8-dotprod").assembly, "sdot"));
+}
+
 TEST(Codegen, TilesAreConfiguredOnceAndProductsTakeTurnsInTheirRegisters) {
   const char* tiles =
       "parallel %t in %n {\n tile_dot<8, 8> %c[0] = %a[0], %b[0]\n tile_dot<8, 8> %c[256] = %a[0], "

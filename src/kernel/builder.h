@@ -61,6 +61,10 @@ Expr ceil_div(Expr a, int64_t b);
 Expr dot4(Expr acc, Expr a, Expr b);
 // u8 a, s8 b of 2 L lanes: i16 of L lanes, the sum of each two products. Requires a <= 127.
 Expr dot2(Expr a, Expr b);
+// u8 a, s8 b of 16 L bytes: i32 of 4 L lanes. Each 16 bytes of both are two rows of eight, and four
+// lanes of the result are acc + the products of a's two rows with b's two: a0 b0, a0 b1, a1 b0, a1
+// b1. Requires a <= 127.
+Expr block_dot(Expr acc, Expr a, Expr b);
 // i16 of 2 L lanes: i32 of L lanes, the sum of each two.
 Expr pair_sum(Expr a);
 

@@ -591,6 +591,15 @@ class Interpreter {
             sum += small(lane_of(0, k)) * static_cast<int64_t>(lane_of(1, k));
           return of_int(DType::kI16, sum);
         });
+      case ExprKind::kBlockDot:
+        return for_lanes([&](int i) {
+          const int a = i / 4 * 16 + i % 4 / 2 * 8;
+          const int b = i / 4 * 16 + i % 2 * 8;
+          auto sum = static_cast<int64_t>(lane_of(0, i));
+          for (int k = 0; k < 8; ++k)
+            sum += small(lane_of(1, a + k)) * static_cast<int64_t>(lane_of(2, b + k));
+          return of_int(DType::kI32, sum);
+        });
       case ExprKind::kPairSum:
         return for_lanes([&](int i) {
           return of_int(DType::kI32, static_cast<int64_t>(lane_of(0, 2 * i)) +

@@ -108,6 +108,21 @@ TEST(KernelInterpreter, AnUnsignedOperandOfADotProductHasSevenBits) {
             "kernel @k: dot product of 128");
 }
 
+TEST(KernelInterpreter, BlockDotMultipliesTwoRowsByTwo) {
+  std::vector<uint8_t> a = {1, 2, 0, 0, 0, 0, 0, 3, 10, 0, 0, 0, 0, 0, 0, 127};
+  std::vector<int8_t> b = {1, 1, 1, 1, 1, 1, 1, 1, -1, 5, 0, 0, 0, 0, 0, -128};
+  std::vector<int32_t> y = {1000, 2000, 3000, 4000};
+  const Kernel kernel = parse("%a: u8 arena, %b: i8 weight, %y: i32 arena",
+                              "store %y[0] = block_dot(load<4>(%y, 0), load<16>(%a, 0), "
+                              "load<16>(%b, 0))");
+  interpret(kernel, {bytes_of(a), bytes_of(b), bytes_of(y)}, 0, 1);
+  EXPECT_EQ(
+      y, (std::vector<int32_t>{1000 + 6, 2000 - 1 + 10 - 384, 3000 + 137, 4000 - 10 - 127 * 128}));
+  a[3] = 128;
+  EXPECT_EQ(failure(kernel, {bytes_of(a), bytes_of(b), bytes_of(y)}),
+            "kernel @k: dot product of 128");
+}
+
 TEST(KernelInterpreter, TileDotMultipliesRowsOfCodesByLanes) {
   // Row r of the left operand has the codes r, 1, 0, 0 and 2, 0, 0, 0; rows lie three words apart.
   // Lane l of the right one has -l, 10, 0, 0 and 100, 0, 0, 0.

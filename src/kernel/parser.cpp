@@ -409,6 +409,8 @@ class Parser {
           return dot4(list[0], list[1], list[2]);
         case ExprKind::kDot2:
           return dot2(list[0], list[1]);
+        case ExprKind::kBlockDot:
+          return block_dot(list[0], list[1], list[2]);
         case ExprKind::kPairSum:
           return pair_sum(list[0]);
         default:

@@ -295,6 +295,7 @@ class Verifier {
       case ExprKind::kSelect:
       case ExprKind::kDot4:
       case ExprKind::kDot2:
+      case ExprKind::kBlockDot:
       case ExprKind::kPairSum:
       case ExprKind::kCast:
       case ExprKind::kBroadcast:

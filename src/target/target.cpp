@@ -110,6 +110,8 @@ bool Target::has_dot4() const {
          features.has(CpuFeature::kDotprod);
 }
 
+bool Target::has_block_dot() const { return features.has(CpuFeature::kI8mm); }
+
 bool Target::has_tile_dot() const { return features.has(CpuFeature::kAmxInt8); }
 
 bool Target::has_dot2_saturating() const { return features.has(CpuFeature::kSsse3); }

@@ -70,6 +70,7 @@ struct Target {
   int64_t vector_registers() const;
   bool has_fma() const;              // fused multiply-add in f32
   bool has_dot4() const;             // u8 x s8 dot products of four, summed into i32
+  bool has_block_dot() const;        // the same of two rows with two
   bool has_tile_dot() const;         // the same as products of tiles of 16 x 16
   bool has_dot2_saturating() const;  // u8 x s8 pairs, summed into i16
   // Bytes of the caches of a core, as templates use them for tiles.

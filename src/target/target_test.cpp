@@ -28,6 +28,11 @@ TEST(Target, OneLevelMultipliesTiles) {
   EXPECT_FALSE(cpu_level_target("x86-64-v4-vnni").value().has_tile_dot());
 }
 
+TEST(Target, OneLevelMultipliesBlocks) {
+  EXPECT_TRUE(cpu_level_target("armv8-i8mm").value().has_block_dot());
+  EXPECT_FALSE(cpu_level_target("armv8-dotprod").value().has_block_dot());
+}
+
 TEST(Target, UnknownLevelListsNearOnes) {
   const auto result = cpu_level_target("x86-64-v5");
   ASSERT_FALSE(result.ok());

@@ -42,13 +42,14 @@ class HalfFloats {
   const target::Target& target_;
 };
 
-// Tensor intrinsics: dot4, dot2, pair_sum as the best instructions of the target.
+// Tensor intrinsics: dot4, dot2, block_dot, pair_sum as the best instructions of the target.
 class DotProducts {
  public:
   DotProducts(llvm::IRBuilder<>& builder, const target::Target& target)
       : b_(builder), target_(target) {}
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
   llvm::Value* dot2(llvm::Value* a, llvm::Value* b);
+  llvm::Value* block_dot(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
   llvm::Value* pair_sum(llvm::Value* a);
 
  private:

@@ -10,8 +10,8 @@
 // dot products in registers. What follows is the same, and so are the bits.
 //
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
-// [tile][chain][block][16], the sums times the negative zero of the codes where there is but one.
-// f32: [tile of 16][chain][k / 16][16 rows].
+// [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]; the sums times the
+// negative zero of the codes where there is but one. f32: [tile of 16][chain][k / 16][16 rows].
 #include "kernel/templates/matmul.h"
 #include "support/check.h"
 
@@ -87,6 +87,20 @@ class Pack {
           vectors.push_back(b_.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
         }
         vectors = transpose(b_, std::move(vectors));
+        if (m_.by_blocks()) {  // a row's words of both quads together
+          std::vector<int> by_turns;
+          for (int row = 0; row < kLanes; ++row)
+            by_turns.insert(by_turns.end(), {row, kLanes + row});
+          for (int64_t chain = 0; chain < 8; ++chain) {
+            const Expr both = shuffle(vectors[static_cast<size_t>(chain)],
+                                      vectors[static_cast<size_t>(8 + chain)], by_turns);
+            const Expr at =
+                (((tile * 8 + chain) * sizes_.steps + block) * sizes_.quads + pair * 2) *
+                (kTileRows * 4);
+            b_.store(out_, at, bitcast({DType::kI8, 128}, both));
+          }
+          return;
+        }
         for (int64_t lane = 0; lane < kLanes; ++lane) {
           const int64_t chain = lane % 8;
           const Expr quad = pair * 2 + lane / 8;
@@ -147,7 +161,8 @@ class Gemm {
         b_("gemm"),
         parameters_(b_, m.graph, m.id),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
-    by_tiles_ = m.int8 && m.target.has_tile_dot();
+    by_tiles_ = m.by_tiles();
+    by_blocks_ = m.by_blocks();
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers
     // there are.
     const bool wide = m.target.vector_bytes() >= 64;
@@ -213,10 +228,15 @@ class Gemm {
                            Space::kLocal);
   }
 
-  // Scratch of unpacked weights. For tiles: [16 columns][chain][step][16][quad]; else by rows:
+  // Scratch of unpacked weights. For tiles: [16 columns][chain][step][16][quad]; for blocks:
+  // [16 columns][chain][step][8][pair of quads][2 columns][2 quads]; else by rows:
   // [column][block][quad][8 groups]; other orders: [16 columns][group][quad][16].
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
     if (by_tiles_) return scale_at(column, chain, step) * sizes_.quads + quad;
+    if (by_blocks_) {
+      return scale_at(column - column % 2, chain, step) * sizes_.quads + column % 2 * 2 +
+             (quad / 2 * 4 + quad % 2);
+    }
     if (weights_->by_rows())
       return column * (sizes_.steps * 8 * sizes_.quads) +
              (step * (8 * sizes_.quads) + (chain + quad * 8));
@@ -224,7 +244,8 @@ class Gemm {
            column % 16;
   }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
-    if (by_tiles_) return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
+    if (by_tiles_ || by_blocks_)
+      return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
     if (weights_->by_rows()) return column * (sizes_.steps * 8) + (step * 8 + chain);
     return ((column / 16) * (sizes_.steps * 8) + (step * 8 + chain)) * 16 + column % 16;
   }
@@ -288,12 +309,11 @@ class Gemm {
     const int64_t groups = weights_->layout().groups(m_.k);
     const auto body = [&](const Expr& step, int existing) {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
-      if (by_tiles_) {
+      if (by_tiles_ || by_blocks_) {
         const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
         const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
         for (int chain = 0; chain < existing; ++chain) {
-          b_.store(w_, code_at(column, index(chain), step, 0),
-                   groups_of_block[static_cast<size_t>(chain)]);
+          store_quads(groups_of_block[static_cast<size_t>(chain)], column, index(chain), step, 0);
           b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
         }
         return;
@@ -319,7 +339,7 @@ class Gemm {
           std::vector<Expr> words;
           for (const Expr& codes : weights_->group_codes(b_, n, group, lanes))
             words.push_back(bitcast({DType::kU32, lanes}, codes));
-          if (by_tiles_ && lanes == kLanes) {
+          if ((by_tiles_ || by_blocks_) && lanes == kLanes) {
             store_turned(words, column, chain, step);
           } else {
             for (size_t quad = 0; quad < words.size(); ++quad)
@@ -333,8 +353,8 @@ class Gemm {
           }
         },
         [&] {
-          // Nobody reads the codes of a missing group as a tile.
-          for (int64_t quad = 0; quad < sizes_.quads && !by_tiles_; ++quad)
+          // Nobody reads the codes of a missing group in a tile or block.
+          for (int64_t quad = 0; quad < sizes_.quads && !by_tiles_ && !by_blocks_; ++quad)
             b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
           b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
           if (w_zeros_)
@@ -342,16 +362,24 @@ class Gemm {
         });
   }
 
-  // [quad] vectors of 16 columns' words into scratch for tiles, [16 columns][quad]: blocks of four
-  // quads and four columns are transposed.
+  // Words of a column's group from `quad` on into scratch for tiles or blocks.
+  void store_quads(const Expr& words, const Expr& column, const Expr& chain, const Expr& step,
+                   int64_t quad) {
+    const int at_once = by_blocks_ ? 2 : words->type.lanes;
+    for (int i = 0; i < words->type.lanes; i += at_once)
+      b_.store(w_, code_at(column, chain, step, quad + i), slice_lanes(words, i, at_once));
+  }
+
+  // [quad] vectors of 16 columns' words into the same: blocks of four quads and four columns are
+  // transposed.
   void store_turned(const std::vector<Expr>& words, const Expr& column, const Expr& chain,
                     const Expr& step) {
     for (size_t quad = 0; quad < words.size(); quad += 4) {
       const auto begin = words.begin() + static_cast<ptrdiff_t>(quad);
       const std::vector<Expr> turned = transpose(b_, {begin, begin + 4});
       for (int c = 0; c < kLanes; ++c) {
-        b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)) + c * sizes_.quads,
-                 slice_lanes(turned[static_cast<size_t>(c % 4)], c / 4 * 4, 4));
+        store_quads(slice_lanes(turned[static_cast<size_t>(c % 4)], c / 4 * 4, 4), column + c,
+                    chain, step, static_cast<int64_t>(quad));
       }
     }
   }
@@ -420,13 +448,16 @@ class Gemm {
           b_.if_then(equal(packed_tile, index(0)),
                      [&] { prefetch_next(block, blocks, first + from, chain); });
         }
-        const BufferRef sums =
-            b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
-        b_.unrolled("i", columns_ * tiles_,
-                    [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
         // The last groups (or columns) of a row may be missing in the later chains.
         const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain)
                                    : chain_steps(m_.k, chain);
+        if (by_blocks_) {
+          b_.serial("half", 2, [&](const Expr& half) {
+            multiply_blocks(tiles[0], half, chain, first, steps);
+          });
+          return;
+        }
+        const BufferRef sums = zero_sums(columns_ * tiles_);
         if (by_tiles_) {
           steps_by_tiles(tiles[0], chain, first, steps, sums);
           store_sums(chain, first, sums);
@@ -442,6 +473,12 @@ class Gemm {
         store_sums(chain, first, sums);
       });
     });
+  }
+
+  BufferRef zero_sums(int64_t count) {
+    BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, count, Space::kRegister);
+    b_.unrolled("i", count, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+    return sums;
   }
 
   void store_sums(const Expr& chain, const Expr& first, const BufferRef& sums) {
@@ -497,6 +534,61 @@ class Gemm {
       product(step, 0);
       scale(step, index(0));
     });
+  }
+
+  // A chain of `columns_` columns for half of a tile, 8 rows. A vector has four blocks of two
+  // columns and two rows: with the sums that are, of all rows of the tile, beside the sums of a
+  // group there would be no register for the operands.
+  void multiply_blocks(const Expr& tile, const Expr& half, const Expr& chain, const Expr& first,
+                       const Expr& steps) {
+    constexpr int64_t kHalfRows = kTileRows / 2;
+    const int64_t pairs = columns_ / 2;
+    // Lanes of a vector of blocks from two values, one a column, and from eight, one a row.
+    const auto of_columns = [&](const BufferRef& values, const Expr& at) {
+      return shuffle(b_.let("pair", load(values, at, 2)),
+                     {0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1});
+    };
+    const auto of_rows = [&](const BufferRef& values, const Expr& at) {
+      return b_.let("rows", shuffle(b_.let("eight", load(values, at, kHalfRows)),
+                                    {0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7}));
+    };
+    const BufferRef sums = zero_sums(pairs);
+    b_.serial("step", steps, [&](const Expr& step) {
+      const Expr at_group = b_.let("at_group", (tile * 8 + chain) * sizes_.steps + step);
+      const Expr at_rows = b_.let("at_rows", at_group * kTileRows + half * kHalfRows);
+      const Expr correction = of_rows(packed_sums_, at_rows);
+      const BufferRef acc = b_.allocate("acc", {DType::kI32, kLanes}, pairs, Space::kRegister);
+      for (int64_t p = 0; p < pairs; ++p) {
+        const Expr at = scale_at(first + 2 * p, chain, step);
+        b_.store(acc, index(p), w_zeros_ ? correction * of_columns(w_zeros_, at) : correction);
+      }
+      for (int64_t quad = 0; quad < sizes_.quads; quad += 2) {
+        const Expr at = (at_group * sizes_.quads + quad) * (kTileRows * 4) + half * (kHalfRows * 8);
+        const Expr x = b_.let("x", load(packed_, at, 64));
+        for (int64_t p = 0; p < pairs; ++p) {
+          const Expr block = load(w_, code_at(first + 2 * p, chain, step, quad), 4);
+          const Expr blocks =
+              shuffle(b_.let("block", block), {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
+          b_.store(acc, index(p),
+                   block_dot(load(acc, index(p)), bitcast({DType::kU8, 64}, blocks), x));
+        }
+      }
+      const Expr x_scale = of_rows(packed_scales_, at_rows);
+      for (int64_t p = 0; p < pairs; ++p) {
+        const Expr scale = of_columns(w_scales_, scale_at(first + 2 * p, chain, step));
+        b_.store(
+            sums, index(p),
+            fma(cast(DType::kF32, load(acc, index(p))) * x_scale, scale, load(sums, index(p))));
+      }
+    });
+    for (int64_t c = 0; c < columns_; ++c) {
+      std::vector<int> rows_of_column;
+      for (int i = 0; i < kLanes; ++i) {
+        if (i % 4 / 2 == c % 2) rows_of_column.push_back(i);
+      }
+      const Expr at = (chain * group_columns_ + (first + c)) * kTileRows + half * kHalfRows;
+      b_.store(partial_, at, shuffle(load(sums, index(c / 2)), rows_of_column));
+    }
   }
 
   // While the first rows are multiplied, the weights of the next block of columns are on their way:
@@ -635,6 +727,7 @@ class Gemm {
   int64_t tiles_ = 1;
   int64_t group_columns_ = 0;
   bool by_tiles_ = false;
+  bool by_blocks_ = false;
 };
 
 }  // namespace
@@ -650,7 +743,7 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
 }
 
 bool gemm_has_single_tile(const MatmulNode& m) {
-  return m.target.vector_bytes() >= 64 && !(m.int8 && m.target.has_tile_dot());
+  return m.target.vector_bytes() >= 64 && !m.by_tiles();
 }
 
 LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }

@@ -32,6 +32,10 @@ struct MatmulNode {
         k(x_type.last()),
         rows(row_symbol(x_type)) {}
 
+  // How gemm sums int8 products: by tiles in memory, by blocks of 2 x 2, else in lanes.
+  bool by_tiles() const { return int8 && target.has_tile_dot(); }
+  bool by_blocks() const { return int8 && !by_tiles() && target.has_block_dot(); }
+
   const graph::Graph& graph;
   graph::NodeId id;
   const target::Target& target;
