@@ -481,6 +481,13 @@ void KernelBuilder::tile_dot(const BufferRef& c, Expr at, TileDot operands) {
        .tile_dot = std::move(operands)});
 }
 
+void KernelBuilder::tile_sum(const BufferRef& c, Expr at, TileSum operands) {
+  add({.kind = StmtKind::kTileSum,
+       .buffer = c,
+       .index = std::move(at),
+       .tile_sum = std::move(operands)});
+}
+
 void KernelBuilder::barrier() { add({.kind = StmtKind::kBarrier}); }
 
 void KernelBuilder::loop(std::string name, Expr extent, ForKind kind, const LoopBody& body) {

@@ -103,6 +103,8 @@ class KernelBuilder {
   void prefetch(const BufferRef& buffer, Expr at);
   // c[16 rows][16 lanes] from `at` on = the products of `operands` (docs/ir.md).
   void tile_dot(const BufferRef& c, Expr at, TileDot operands);
+  // c[2][2][16 rows][16 lanes] from `at` on += the products of `operands` (docs/ir.md).
+  void tile_sum(const BufferRef& c, Expr at, TileSum operands);
   void barrier();  // of the threads of a GPU block
   void loop(std::string name, Expr extent, ForKind kind, const LoopBody& body);
   void serial(std::string name, Expr extent, const LoopBody& body);

@@ -245,10 +245,26 @@ compiler::PlanAndKernels plan_of(const TinyModel& model, const TinyModelSpec& sp
   const quantization::Quantization& q =
       *or_throw(quantization::find_quantization(spec.quantization, "test"));
   compiler::PipelineOptions pipeline;
-  pipeline.int8_activations = compiler::parse_opt(spec.opt, q).int8_activations;
+  const compiler::OptFlags opt = compiler::parse_opt(spec.opt, q);
+  pipeline.int8_activations = opt.int8_activations;
   if (int8_activations != nullptr) *int8_activations = pipeline.int8_activations;
-  return compiler::run_pipeline(model.graph(), q, or_throw(target::cpu_level_target(level)),
-                                pipeline, nullptr);
+  target::Target target = or_throw(target::cpu_level_target(level));
+  target.fixed_order = opt.fixed_order;
+  return compiler::run_pipeline(model.graph(), q, target, pipeline, nullptr);
+}
+
+void run_compiled(const compiler::PlanAndKernels& planned, const runtime::ModelLibrary& library,
+                  const Execution::Call& call) {
+  std::vector<uint64_t> slots;
+  for (const kernel::Argument& a : call.arguments) {
+    slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size)
+                                              : reinterpret_cast<uint64_t>(a.bytes.data()));
+  }
+  std::vector<std::byte> scratch(
+      static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
+  const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
+  const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
+  library.kernel(call.kernel)(&args, 0, call.tasks);
 }
 
 class Kernels : public testing::TestWithParam<Case> {};
@@ -282,16 +298,7 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
     Execution execution(planned.plan, model);
     size_t done = 0;
     run_steps(execution, [&](const Execution::Call& call) {
-      std::vector<uint64_t> slots;
-      for (const kernel::Argument& a : call.arguments) {
-        slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size)
-                                                  : reinterpret_cast<uint64_t>(a.bytes.data()));
-      }
-      std::vector<std::byte> scratch(
-          static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
-      const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
-      const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
-      library.kernel(call.kernel)(&args, 0, call.tasks);
+      run_compiled(planned, library, call);
       ASSERT_LT(done, want.size());
       ASSERT_TRUE(execution.memory() == want[done])
           << call.call->label << ": " << planned.kernels[call.kernel].name;
@@ -324,6 +331,50 @@ TEST(InterpretedKernels, OfBlocksGiveTheLogitsOfOthers) {
     }
     EXPECT_GT(logits["x86-64"][1].size(), 0u);
     EXPECT_TRUE(logits["x86-64"] == logits["armv8-i8mm"]);
+  }
+}
+
+// Without a fixed order tiles of bf16 are summed where there are many rows.
+TEST(KernelsWithoutFixedOrder, SumsOfTilesLeaveTheInterpretersBytes) {
+  const std::string level = "x86-64-v4-amx";
+  const std::vector<std::string> levels = runnable_levels();
+  if (std::find(levels.begin(), levels.end(), level) == levels.end()) GTEST_SKIP();
+  const std::vector<int32_t> tokens = test_tokens(131, kTinyVocab);
+  for (const Case& c : cases()) {
+    if (c.name != "q4f16_1_O2" && c.name != "q3f16_1_O2" && c.name != "q4f16_0_O2" &&
+        c.name != "q4f16_awq_O2")
+      continue;
+    SCOPED_TRACE(c.name);
+    TinyModelSpec spec = c.spec;
+    spec.level = level;
+    spec.opt = "O2;fixed_order=0";
+    const TinyModel model(spec);
+    const compiler::PlanAndKernels planned = plan_of(model, spec, level);
+    const auto run = [&](const std::function<void(const Execution&, const Execution::Call&)>& f) {
+      Execution execution(planned.plan, model);
+      const auto sequence = execution.cache().add_sequence();
+      execution.step({{sequence, tokens, 131, runtime::WantedLogits::kLast}},
+                     [&](const Execution::Call& call) { f(execution, call); });
+    };
+    std::vector<std::vector<std::byte>> want;
+    run([&](const Execution& execution, const Execution::Call& call) {
+      kernel::interpret(planned.kernels[call.kernel], call.arguments, 0, call.tasks);
+      want.push_back(execution.memory());
+    });
+    const auto library = model.open_library();
+    size_t done = 0;
+    size_t sums = 0;
+    run([&](const Execution& execution, const Execution::Call& call) {
+      run_compiled(planned, library, call);
+      const std::string& name = planned.kernels[call.kernel].name;
+      sums += name.find("gemm_bf16") != std::string::npos ? 1 : 0;
+      ASSERT_LT(done, want.size());
+      ASSERT_TRUE(execution.memory() == want[done]) << call.call->label << ": " << name;
+      ++done;
+    });
+    EXPECT_EQ(done, want.size());
+    EXPECT_EQ(sums, 4u);  // qkv, out, gate and up, down; logits have one row
+    if (HasFailure()) return;
   }
 }
 

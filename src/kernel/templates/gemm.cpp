@@ -12,7 +12,7 @@
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
 // [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]; the sums times the
 // negative zero of the codes where there is but one. f32: [tile of 16][chain][k / 16][16 rows].
-#include "kernel/templates/matmul.h"
+#include "kernel/templates/gemm_parts.h"
 #include "support/check.h"
 
 namespace mlc::kernel {
@@ -59,10 +59,7 @@ class Pack {
     }
     const Expr rows = parameters_.size("rows", m_.rows);
     b_.parallel("tile", ceil_div(rows, kTileRows), [&](const Expr& tile) {
-      // Rows behind the last repeat it: their results are dropped.
-      row_of_.clear();
-      for (int64_t i = 0; i < kTileRows; ++i)
-        row_of_.push_back(b_.let("row", minimum(tile * kTileRows + i, rows - 1)));
+      row_of_ = rows_of_tile(b_, tile, rows);
       if (m_.int8) {
         pack_codes(x, tile);
         pack_group_values(scales_, out_scales_, tile);
@@ -77,16 +74,9 @@ class Pack {
  private:
   // Two quads of eight groups are a vector of 16 words; sixteen rows of it are transposed.
   void pack_codes(const BufferRef& x, const Expr& tile) {
-    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
     b_.serial("block", sizes_.steps, [&](const Expr& block) {
       b_.serial("pair", sizes_.quads / 2, [&](const Expr& pair) {
-        std::vector<Expr> vectors;
-        for (const Expr& row : row_of_) {
-          const Expr at =
-              row * grouped.row_bytes(m_.k) + (block * grouped.block_bytes() + pair * 64);
-          vectors.push_back(b_.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
-        }
-        vectors = transpose(b_, std::move(vectors));
+        const std::vector<Expr> vectors = load_quads(b_, m_, x, row_of_, block, pair);
         if (m_.by_blocks()) {  // a row's words of both quads together
           std::vector<int> by_turns;
           for (int row = 0; row < kLanes; ++row)
@@ -183,7 +173,6 @@ class Gemm {
     const int64_t width = blocks.stride;
     group_columns_ = m_.int8 ? blocks.local_width() : kLanes;
     const int64_t step_rows = tiles_ * kTileRows;
-    constexpr int64_t kChunkRows = 256;  // rows whose results wait for the epilogue at once
     b_.parallel("block", index(blocks.count), [&](const Expr& block) {
       const BufferRef local =
           b_.allocate("local", {DType::kF32, 1}, kChunkRows * width, Space::kLocal);
@@ -252,18 +241,10 @@ class Gemm {
 
   // Unpacks the weights of columns [from, from + group_columns_) of the block's local columns.
   void unpack(const Expr& block, const Expr& count, const ColumnBlocks& blocks, int64_t from) {
-    const int64_t padded = blocks.padded_width();
-    for (int64_t begin = from; begin < from + group_columns_;) {
-      const int64_t segment = begin / padded;
-      const int64_t in_segment = begin % padded;
-      const int64_t end = std::min(from + group_columns_, (segment + 1) * padded);
-      const Expr first =
-          b_.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
-      const Expr existing =
-          b_.let("existing", minimum(index(end - begin), maximum(count - in_segment, index(0))));
-      unpack_run(first, existing, begin - from, end - begin);
-      begin = end;
-    }
+    for_column_runs(b_, blocks, block, count, from, group_columns_,
+                    [&](const Expr& first, const Expr& existing, int64_t at, int64_t columns) {
+                      unpack_run(first, existing, at, columns);
+                    });
   }
 
   // `existing` of `columns` columns of the result from `first` on, into scratch from column `at`;
@@ -703,14 +684,8 @@ class Gemm {
           }
           b_.store(turned, c * kTileRows, sum_by_halves(b_, std::move(chains)));
         });
-        std::vector<Expr> vectors;
-        for (int64_t c = 0; c < kLanes; ++c)
-          vectors.push_back(b_.let("v", load(turned, index(c * kTileRows), kLanes)));
-        vectors = transpose(b_, std::move(vectors));
-        for (int64_t r = 0; r < kTileRows; ++r) {
-          const Expr at = (row + (part * kTileRows + r)) * width + (sixteen * kLanes + from);
-          b_.store(local, at, vectors[static_cast<size_t>(r)]);
-        }
+        store_by_rows(b_, turned, index(0), local,
+                      (row + part * kTileRows) * width + (sixteen * kLanes + from), width);
       });
     });
   }
@@ -739,7 +714,14 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
     return formats::LinearSize::of(m.rows, tile_bytes / kTileRows, tile_bytes);
   };
   if (!m.int8) return {tiled(4 * sizes.tile_elements)};
-  return {tiled(sizes.tile_elements), tiled(4 * sizes.tile_scales), tiled(4 * sizes.tile_scales)};
+  int64_t row_bytes = sizes.tile_elements / kTileRows;
+  int64_t padding_bytes = sizes.tile_elements;
+  if (m.by_sums()) {
+    row_bytes = std::max(row_bytes, packed_bf16_row_bytes(m));
+    padding_bytes = std::max(padding_bytes, kTileSumRows * packed_bf16_row_bytes(m));
+  }
+  return {formats::LinearSize::of(m.rows, row_bytes, padding_bytes), tiled(4 * sizes.tile_scales),
+          tiled(4 * sizes.tile_scales)};
 }
 
 bool gemm_has_single_tile(const MatmulNode& m) {
