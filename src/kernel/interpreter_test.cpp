@@ -153,6 +153,26 @@ TEST(KernelInterpreter, TileDotMultipliesRowsOfCodesByLanes) {
             "kernel @k: dot product of 128");
 }
 
+TEST(KernelInterpreter, TileSumAddsEvenAndOddTermsApart) {
+  // Of two steps in memory, one is summed. All is zero but row 3 of left tile 1 and lane 5 of right
+  // tile 1, whose terms are 2^24, 1, -2^24, 1: in order, f32 would lose the first 1.
+  std::vector<uint16_t> a(3 * 512);
+  std::vector<uint16_t> b(3 * 512);
+  std::vector<float> c(1024, 0.5f);
+  const uint16_t terms[] = {0x4b80, 0x3f80, 0xcb80, 0x3f80};
+  for (size_t k = 0; k < 4; ++k) {
+    a[1024 + 3 * 32 + k] = terms[k];
+    b[1024 + (k / 2 * 16 + 5) * 2 + k % 2] = 0x3f80;
+  }
+  a[1024 + 3 * 32 + 4] = 1;  // a denormal is a zero
+  b[1024 + (2 * 16 + 5) * 2] = 0x7f00;
+  a[512] = b[512] = 0x3f80;  // of the second step
+  interpret(
+      parse("%a: bf16 arena, %b: bf16 arena, %c: f32 arena", "tile_sum<1, 2> %c[0] = %a[0], %b[0]"),
+      {bytes_of(a), bytes_of(b), bytes_of(c)}, 0, 1);
+  for (size_t i = 0; i < 1024; ++i) EXPECT_EQ(c[i], i == 3 * 256 + 3 * 16 + 5 ? 2.5f : 0.5f) << i;
+}
+
 TEST(KernelInterpreter, RunsTheTasksThatAreAskedFor) {
   const Kernel kernel =
       parse("%y: f32 arena, %n: i64",
