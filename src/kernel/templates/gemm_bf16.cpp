@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Matmul of many rows where the order of summation is free (--opt fixed_order=0) and the target
-// sums tiles of bf16 (tile_sum): weights and activations are unpacked to bf16, scales included, and
-// the sums stay in the tile registers over as much of k as the first cache holds. With them in the
-// kernels in the fixed order, integers are exact in a group and scaled behind it; here every factor
-// is rounded to 8 bits instead.
+// sums tiles of bf16 (tile_sum). In the fixed order the sum of a group is an exact integer that is
+// scaled behind the tile; here codes times scales are rounded to bf16 while they are unpacked and
+// packed, so that sums stay in the tile registers over as much of k as the first cache holds.
 //
 // The terms of a sum follow the quads of the groups, 8 quads a step: packed activations
 // [32 rows][2][step][16 pairs][16 rows][2], weights [32 columns][2][step][16 columns][32].
