@@ -12,6 +12,8 @@
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
 // [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]; the sums times the
 // negative zero of the codes where there is but one. f32: [tile of 16][chain][k / 16][16 rows].
+#include <algorithm>
+
 #include "kernel/templates/gemm_parts.h"
 #include "support/check.h"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/templates/gemm_parts.h"
 
+#include <algorithm>
+
 namespace mlc::kernel {
 
 std::vector<Expr> rows_of_tile(KernelBuilder& b, const Expr& tile, const Expr& rows) {
