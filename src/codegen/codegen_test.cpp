@@ -54,6 +54,31 @@ TEST(Codegen, DotProductsUseWhatTheLevelHas) {
   EXPECT_TRUE(has(generate(kDot, kDotParameters, "x86-64-v3").assembly, "vpmaddubsw"));
 }
 
+TEST(Codegen, ProductsOfBlocksUseWhatTheLevelHas) {
+  const char* blocks =
+      "store %y[0] = block_dot(load<8>(%y, 0), load<32>(%a, 0), load<32>(%b, 0))\n";
+  EXPECT_TRUE(has(generate(blocks, kDotParameters, "armv8-i8mm").assembly, "smmla"));
+  EXPECT_FALSE(has(generate(blocks, kDotParameters, "armv8-dotprod").assembly, "smmla"));
+  EXPECT_TRUE(has(generate(blocks, kDotParameters, "armv8-dotprod").assembly, "sdot"));
+}
+
+TEST(Codegen, SumsOfTilesShareTheirLoads) {
+  const std::string assembly =
+      generate("tile_sum<8, 8> %c[0] = %a[0], %b[0]\n",
+               "%a: bf16 arena, %b: bf16 arena, %c: f32 arena", "x86-64-v4-amx")
+          .assembly;
+  const std::string loop = assembly.substr(assembly.find("\n.LBB"));
+  const auto count = [&](std::string_view part) {
+    int found = 0;
+    for (size_t at = loop.find(part); at != std::string::npos; at = loop.find(part, at + 1))
+      ++found;
+    return found;
+  };
+  EXPECT_EQ(count("tdpbf16ps"), 4);
+  EXPECT_EQ(count("tileloadd"), 4);
+  EXPECT_EQ(count("tilestored"), 4);
+}
+
 TEST(Codegen, TilesAreConfiguredOnceAndProductsTakeTurnsInTheirRegisters) {
   const char* tiles =
       "parallel %t in %n {\n tile_dot<8, 8> %c[0] = %a[0], %b[0]\n tile_dot<8, 8> %c[256] = %a[0], "

@@ -255,6 +255,7 @@ CompileReport compile(const CompileOptions& options) {
   std::vector<target::Target> targets =
       options.targets.empty() ? parse_host(options.host) : options.targets;
   for (target::Target& t : targets) {
+    t.fixed_order = opt.fixed_order;
     if (t.level == "native") t.tune_cpu = codegen::host_cpu_name();
   }
   if (!opt.without_effect.empty())

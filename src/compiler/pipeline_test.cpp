@@ -125,6 +125,23 @@ std::vector<std::string> modes() { return quantization::quantization_names(); }
 INSTANTIATE_TEST_SUITE_P(Modes, PipelineByMode, testing::ValuesIn(modes()),
                          [](const auto& info) { return info.param; });
 
+// Where the target sums tiles, a free order has kernels of its own; elsewhere it changes nothing.
+TEST(Pipeline, AFreeOrderHasOtherKernelsWhereTilesAreSummed) {
+  const auto names = [](const char* level, bool fixed_order) {
+    target::Target target = target::cpu_level_target(level).value();
+    target.fixed_order = fixed_order;
+    std::string text;
+    for (const kernel::Kernel& k :
+         run_pipeline(graph_for("q4f16_1"), mode("q4f16_1"), target, {}, nullptr).kernels)
+      text += k.name + "\n";
+    return text;
+  };
+  EXPECT_EQ(names("x86-64-v4-vnni", false), names("x86-64-v4-vnni", true));
+  EXPECT_EQ(names("x86-64-v4-amx", true).find("bf16"), std::string::npos);
+  EXPECT_NE(names("x86-64-v4-amx", false).find("gemm_bf16_"), std::string::npos);
+  EXPECT_NE(names("x86-64-v4-amx", false).find("pack_bf16_"), std::string::npos);
+}
+
 TEST(Pipeline, GptNeoxReadsBack) {
   for (const char* level : {"x86-64", "x86-64-v3", "armv8-dotprod"}) {
     const PlanAndKernels planned = run_pipeline(

@@ -278,6 +278,17 @@ Expr dot2(Expr a, Expr b) {
   return make({.kind = ExprKind::kDot2, .type = type, .operands = {std::move(a), std::move(b)}});
 }
 
+Expr block_dot(Expr acc, Expr a, Expr b) {
+  MLC_IR_CHECK(acc->type.dtype == DType::kI32 && a->type.dtype == DType::kU8 &&
+               b->type.dtype == DType::kI8 && a->type.lanes == 4 * acc->type.lanes &&
+               b->type.lanes == a->type.lanes && acc->type.lanes % 4 == 0)
+      << "block_dot(i32, u8, i8)";
+  const Type type = acc->type;
+  return make({.kind = ExprKind::kBlockDot,
+               .type = type,
+               .operands = {std::move(acc), std::move(a), std::move(b)}});
+}
+
 Expr pair_sum(Expr a) {
   MLC_IR_CHECK(a->type.dtype == DType::kI16 && a->type.lanes % 2 == 0) << "pair_sum(i16)";
   const Type type{DType::kI32, a->type.lanes / 2};
@@ -468,6 +479,13 @@ void KernelBuilder::tile_dot(const BufferRef& c, Expr at, TileDot operands) {
        .buffer = c,
        .index = std::move(at),
        .tile_dot = std::move(operands)});
+}
+
+void KernelBuilder::tile_sum(const BufferRef& c, Expr at, TileSum operands) {
+  add({.kind = StmtKind::kTileSum,
+       .buffer = c,
+       .index = std::move(at),
+       .tile_sum = std::move(operands)});
 }
 
 void KernelBuilder::barrier() { add({.kind = StmtKind::kBarrier}); }

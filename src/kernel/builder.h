@@ -61,6 +61,10 @@ Expr ceil_div(Expr a, int64_t b);
 Expr dot4(Expr acc, Expr a, Expr b);
 // u8 a, s8 b of 2 L lanes: i16 of L lanes, the sum of each two products. Requires a <= 127.
 Expr dot2(Expr a, Expr b);
+// u8 a, s8 b of 16 L bytes: i32 of 4 L lanes. Each 16 bytes of both are two rows of eight, and four
+// lanes of the result are acc + the products of a's two rows with b's two: a0 b0, a0 b1, a1 b0, a1
+// b1. Requires a <= 127.
+Expr block_dot(Expr acc, Expr a, Expr b);
 // i16 of 2 L lanes: i32 of L lanes, the sum of each two.
 Expr pair_sum(Expr a);
 
@@ -99,6 +103,8 @@ class KernelBuilder {
   void prefetch(const BufferRef& buffer, Expr at);
   // c[16 rows][16 lanes] from `at` on = the products of `operands` (docs/ir.md).
   void tile_dot(const BufferRef& c, Expr at, TileDot operands);
+  // c[2][2][16 rows][16 lanes] from `at` on += the products of `operands` (docs/ir.md).
+  void tile_sum(const BufferRef& c, Expr at, TileSum operands);
   void barrier();  // of the threads of a GPU block
   void loop(std::string name, Expr extent, ForKind kind, const LoopBody& body);
   void serial(std::string name, Expr extent, const LoopBody& body);

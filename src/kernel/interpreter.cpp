@@ -206,6 +206,9 @@ class Interpreter {
       case StmtKind::kTileDot:
         tile_dot(s);
         break;
+      case StmtKind::kTileSum:
+        tile_sum(s);
+        break;
       case StmtKind::kFor: {
         int64_t begin = 0;
         int64_t end = static_cast<int64_t>(eval(s.extent).lanes[0]);
@@ -251,6 +254,39 @@ class Interpreter {
         }
         write(*s.buffer, c + row * kTileDotSize + lane, of_int(DType::kI32, sum));
       }
+    }
+  }
+
+  // As AMX's tdpbf16ps does it: in a step the even and the odd terms are summed apart, with one
+  // rounding a term, then both together, then with c. Denormals count as zeros.
+  void tile_sum(const StmtNode& s) {
+    const TileSum& t = s.tile_sum;
+    const auto at = [&](const Expr& e) { return static_cast<int64_t>(eval(e).lanes[0]); };
+    const auto flushed = [](float x) { return std::fpclassify(x) == FP_SUBNORMAL ? 0 * x : x; };
+    const auto value = [&](const Buffer& buffer, int64_t element) {
+      return flushed(bf16_to_f32(static_cast<uint16_t>(read(buffer, element))));
+    };
+    constexpr int64_t kSize = kTileDotSize;
+    const int64_t a = at(t.a_index);
+    const int64_t b = at(t.b_index);
+    for (int64_t i = 0; i < 4 * kSize * kSize; ++i) {
+      const int64_t lane = i % kSize;
+      const int64_t row = i / kSize % kSize;
+      const int64_t left = a + i / (2 * kSize * kSize) * t.tile_steps * kTileSumElements;
+      const int64_t right = b + i / (kSize * kSize) % 2 * t.tile_steps * kTileSumElements;
+      const int64_t c = at(s.index) + i;
+      float sum = flushed(as_f32(read(*s.buffer, c)));
+      for (int64_t step = 0; step < t.steps; ++step) {
+        float sums[2] = {0, 0};
+        for (int64_t k = 0; k < 2 * kSize; ++k) {
+          const float x = value(*t.a, left + step * kTileSumElements + row * 2 * kSize + k);
+          const float y =
+              value(*t.b, right + step * kTileSumElements + (k / 2 * kSize + lane) * 2 + k % 2);
+          sums[k % 2] = flushed(std::fma(x, y, sums[k % 2]));
+        }
+        sum = flushed(sum + flushed(sums[0] + sums[1]));
+      }
+      write(*s.buffer, c, of_f32(sum));
     }
   }
 
@@ -590,6 +626,15 @@ class Interpreter {
           for (int k = 2 * i; k < 2 * i + 2; ++k)
             sum += small(lane_of(0, k)) * static_cast<int64_t>(lane_of(1, k));
           return of_int(DType::kI16, sum);
+        });
+      case ExprKind::kBlockDot:
+        return for_lanes([&](int i) {
+          const int a = i / 4 * 16 + i % 4 / 2 * 8;
+          const int b = i / 4 * 16 + i % 2 * 8;
+          auto sum = static_cast<int64_t>(lane_of(0, i));
+          for (int k = 0; k < 8; ++k)
+            sum += small(lane_of(1, a + k)) * static_cast<int64_t>(lane_of(2, b + k));
+          return of_int(DType::kI32, sum);
         });
       case ExprKind::kPairSum:
         return for_lanes([&](int i) {

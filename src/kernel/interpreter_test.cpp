@@ -108,6 +108,21 @@ TEST(KernelInterpreter, AnUnsignedOperandOfADotProductHasSevenBits) {
             "kernel @k: dot product of 128");
 }
 
+TEST(KernelInterpreter, BlockDotMultipliesTwoRowsByTwo) {
+  std::vector<uint8_t> a = {1, 2, 0, 0, 0, 0, 0, 3, 10, 0, 0, 0, 0, 0, 0, 127};
+  std::vector<int8_t> b = {1, 1, 1, 1, 1, 1, 1, 1, -1, 5, 0, 0, 0, 0, 0, -128};
+  std::vector<int32_t> y = {1000, 2000, 3000, 4000};
+  const Kernel kernel = parse("%a: u8 arena, %b: i8 weight, %y: i32 arena",
+                              "store %y[0] = block_dot(load<4>(%y, 0), load<16>(%a, 0), "
+                              "load<16>(%b, 0))");
+  interpret(kernel, {bytes_of(a), bytes_of(b), bytes_of(y)}, 0, 1);
+  EXPECT_EQ(
+      y, (std::vector<int32_t>{1000 + 6, 2000 - 1 + 10 - 384, 3000 + 137, 4000 - 10 - 127 * 128}));
+  a[3] = 128;
+  EXPECT_EQ(failure(kernel, {bytes_of(a), bytes_of(b), bytes_of(y)}),
+            "kernel @k: dot product of 128");
+}
+
 TEST(KernelInterpreter, TileDotMultipliesRowsOfCodesByLanes) {
   // Row r of the left operand has the codes r, 1, 0, 0 and 2, 0, 0, 0; rows lie three words apart.
   // Lane l of the right one has -l, 10, 0, 0 and 100, 0, 0, 0.
@@ -136,6 +151,26 @@ TEST(KernelInterpreter, TileDotMultipliesRowsOfCodesByLanes) {
   a[0] = 0x80;
   EXPECT_EQ(failure(kernel, {bytes_of(a), bytes_of(b), bytes_of(c)}),
             "kernel @k: dot product of 128");
+}
+
+TEST(KernelInterpreter, TileSumAddsEvenAndOddTermsApart) {
+  // Of two steps in memory, one is summed. All is zero but row 3 of left tile 1 and lane 5 of right
+  // tile 1, whose terms are 2^24, 1, -2^24, 1: in order, f32 would lose the first 1.
+  std::vector<uint16_t> a(3 * 512);
+  std::vector<uint16_t> b(3 * 512);
+  std::vector<float> c(1024, 0.5f);
+  const uint16_t terms[] = {0x4b80, 0x3f80, 0xcb80, 0x3f80};
+  for (size_t k = 0; k < 4; ++k) {
+    a[1024 + 3 * 32 + k] = terms[k];
+    b[1024 + (k / 2 * 16 + 5) * 2 + k % 2] = 0x3f80;
+  }
+  a[1024 + 3 * 32 + 4] = 1;  // a denormal is a zero
+  b[1024 + (2 * 16 + 5) * 2] = 0x7f00;
+  a[512] = b[512] = 0x3f80;  // of the second step
+  interpret(
+      parse("%a: bf16 arena, %b: bf16 arena, %c: f32 arena", "tile_sum<1, 2> %c[0] = %a[0], %b[0]"),
+      {bytes_of(a), bytes_of(b), bytes_of(c)}, 0, 1);
+  for (size_t i = 0; i < 1024; ++i) EXPECT_EQ(c[i], i == 3 * 256 + 3 * 16 + 5 ? 2.5f : 0.5f) << i;
 }
 
 TEST(KernelInterpreter, RunsTheTasksThatAreAskedFor) {

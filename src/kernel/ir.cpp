@@ -97,14 +97,15 @@ const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind) {
   return nullptr;
 }
 
-const StmtNode* find_tile_dot(const std::vector<Stmt>& statements) {
+int64_t tile_quads(const std::vector<Stmt>& statements) {
   for (const Stmt& s : statements) {
-    if (s->kind == StmtKind::kTileDot) return s.get();
+    if (s->kind == StmtKind::kTileDot) return s->tile_dot.quads;
+    if (s->kind == StmtKind::kTileSum) return kTileDotSize;
     for (const auto* inner : {&s->body, &s->otherwise}) {
-      if (const StmtNode* found = find_tile_dot(*inner)) return found;
+      if (const int64_t found = tile_quads(*inner)) return found;
     }
   }
-  return nullptr;
+  return 0;
 }
 
 int64_t block_threads(const Kernel& kernel) {

@@ -107,10 +107,26 @@ enum class StmtKind : uint8_t {
   kBarrier,
   kPrefetch,
   kTileDot,
+  kTileSum,
 };
 
-// Rows of a tile_dot's result, and its lanes.
+// Rows of a tile_dot's or tile_sum's result, and its lanes.
 inline constexpr int64_t kTileDotSize = 16;
+
+// Elements of bf16 in a tile: 16 rows of 32, or 16 pairs of 16 lanes.
+inline constexpr int64_t kTileSumElements = 512;
+
+// What a tile_sum multiplies, all bf16: two runs of tiles each, `tile_steps` tiles from one to the
+// other, of which `steps` are summed. Left: [2][tile_steps][16 rows][32]; right:
+// [2][tile_steps][16 pairs][16 lanes][2].
+struct TileSum {
+  BufferRef a = {};
+  Expr a_index = {};
+  BufferRef b = {};
+  Expr b_index = {};
+  int64_t steps = 0;
+  int64_t tile_steps = 0;
+};
 
 // What a tile_dot multiplies: 16 rows of `quads` words of four unsigned codes, `row_words` words
 // from row to row, by signed codes [quads][16 lanes][4].
@@ -131,12 +147,13 @@ struct StmtNode {
   std::vector<Stmt> body = {};       // kBlock, kFor, kIf (then)
   std::vector<Stmt> otherwise = {};  // kIf
   VarRef var = {};                   // kLet, kFor
-  BufferRef buffer = {};             // kStore, kAllocate, kPrefetch, kTileDot
+  BufferRef buffer = {};             // kStore, kAllocate, kPrefetch, kTileDot, kTileSum
   Expr value = {};                   // kLet, kStore, kIf (condition)
-  Expr index = {};                   // kStore, kPrefetch, kTileDot
+  Expr index = {};                   // kStore, kPrefetch, kTileDot, kTileSum
   Expr extent = {};                  // kFor runs from 0 to extent - 1
   ForKind for_kind = ForKind::kSerial;
   TileDot tile_dot = {};  // kTileDot
+  TileSum tile_sum = {};  // kTileSum
 };
 
 struct Parameter {
@@ -159,8 +176,8 @@ int64_t scratch_bytes(const Kernel& kernel);
 
 // The first loop of this kind, or null.
 const StmtNode* find_loop(const std::vector<Stmt>& statements, ForKind kind);
-// The first tile_dot, or null.
-const StmtNode* find_tile_dot(const std::vector<Stmt>& statements);
+// Quads of the tiles that the kernel multiplies (of tile_sums: 16), or 0.
+int64_t tile_quads(const std::vector<Stmt>& statements);
 // Threads of a block of a GPU kernel; 0 for a kernel of the CPU class.
 int64_t block_threads(const Kernel& kernel);
 

@@ -2,7 +2,6 @@
 // Reads the text form back. Names are resolved while reading, so that types are known at once.
 #include <limits>
 #include <map>
-#include <tuple>
 
 #include "kernel/builder.h"
 #include "kernel/text.h"
@@ -182,7 +181,7 @@ class Parser {
       Expr value = expr();
       return {.kind = StmtKind::kStore, .buffer = buffer, .value = value, .index = at};
     }
-    if (word == "tile_dot") return tile_dot();
+    if (word == "tile_dot" || word == "tile_sum") return tiles(word == "tile_sum");
     if (word == "if") {
       Expr condition = expr();
       std::vector<Stmt> then = block();
@@ -235,19 +234,28 @@ class Parser {
     return {std::move(buffer), std::move(at)};
   }
 
-  StmtNode tile_dot() {
-    TileDot t;
+  // tile_dot<quads, row_words> or tile_sum<steps, tile_steps>
+  StmtNode tiles(bool sum) {
     expect('<');
-    t.quads = small_integer();
+    const int first = small_integer();
     expect(',');
-    t.row_words = small_integer();
+    const int second = small_integer();
     expect('>');
     auto [c, at] = place();
     expect('=');
-    std::tie(t.a, t.a_index) = place();
+    auto [a, a_index] = place();
     expect(',');
-    std::tie(t.b, t.b_index) = place();
-    return {.kind = StmtKind::kTileDot, .buffer = c, .index = at, .tile_dot = t};
+    auto [b, b_index] = place();
+    if (sum) {
+      return {.kind = StmtKind::kTileSum,
+              .buffer = c,
+              .index = at,
+              .tile_sum = {a, a_index, b, b_index, first, second}};
+    }
+    return {.kind = StmtKind::kTileDot,
+            .buffer = c,
+            .index = at,
+            .tile_dot = {a, a_index, b, b_index, first, second}};
   }
 
   Expr expr() {
@@ -409,6 +417,8 @@ class Parser {
           return dot4(list[0], list[1], list[2]);
         case ExprKind::kDot2:
           return dot2(list[0], list[1]);
+        case ExprKind::kBlockDot:
+          return block_dot(list[0], list[1], list[2]);
         case ExprKind::kPairSum:
           return pair_sum(list[0]);
         default:

@@ -105,9 +105,12 @@ class Printer {
         break;
       case StmtKind::kTileDot: {
         const TileDot& t = s.tile_dot;
-        line(cat("tile_dot<", t.quads, ", ", t.row_words, "> %", s.buffer->name, "[", expr(s.index),
-                 "] = %", t.a->name, "[", expr(t.a_index), "], %", t.b->name, "[", expr(t.b_index),
-                 "]"));
+        line(tiles("tile_dot", t.quads, t.row_words, s, t.a, t.a_index, t.b, t.b_index));
+        break;
+      }
+      case StmtKind::kTileSum: {
+        const TileSum& t = s.tile_sum;
+        line(tiles("tile_sum", t.steps, t.tile_steps, s, t.a, t.a_index, t.b, t.b_index));
         break;
       }
       case StmtKind::kFor:
@@ -132,6 +135,13 @@ class Printer {
         line("barrier");
         break;
     }
+  }
+
+  std::string tiles(std::string_view name, int64_t first, int64_t second, const StmtNode& s,
+                    const BufferRef& a, const Expr& a_index, const BufferRef& b,
+                    const Expr& b_index) {
+    return cat(name, "<", first, ", ", second, "> %", s.buffer->name, "[", expr(s.index), "] = %",
+               a->name, "[", expr(a_index), "], %", b->name, "[", expr(b_index), "]");
   }
 
   std::string kernel(const Kernel& kernel) {

@@ -80,6 +80,9 @@ class Verifier {
       case StmtKind::kTileDot:
         tile_dot(s);
         break;
+      case StmtKind::kTileSum:
+        tile_sum(s);
+        break;
       case StmtKind::kFor: {
         expr(s.extent);
         MLC_REQUIRE(s.extent->type == Type{}, cat("extent of %", s.var->name, " is no i64"));
@@ -146,28 +149,44 @@ class Verifier {
 
   void tile_dot(const StmtNode& s) {
     const TileDot& t = s.tile_dot;
-    MLC_REQUIRE(!gpu_, "a tile_dot in a GPU kernel");
-    const auto operand = [&](const Buffer& buffer, const Expr& at, DType dtype, int64_t elements) {
-      access(buffer, at);
-      MLC_REQUIRE(buffer.element == (Type{dtype, 1}) && buffer.space != Space::kRegister,
-                  cat("tile_dot takes ", dtype_short_name(dtype), " in memory, %", buffer.name,
-                      " is ", to_text(buffer.element), " ", space_name(buffer.space)));
-      MLC_REQUIRE(at->type.lanes == 1, cat("tile_dot at a vector of places of %", buffer.name));
-      MLC_REQUIRE(
-          is_parameter_space(buffer.space) || buffer.size >= elements,
-          cat("tile_dot takes ", elements, " elements, %", buffer.name, " has ", buffer.size));
-    };
-    operand(*s.buffer, s.index, DType::kI32, kTileDotSize * kTileDotSize);
-    operand(*t.a, t.a_index, DType::kU32, (kTileDotSize - 1) * t.row_words + t.quads);
-    operand(*t.b, t.b_index, DType::kI8, t.quads * kTileDotSize * 4);
-    MLC_REQUIRE(writable(*s.buffer),
-                cat("tile_dot into %", s.buffer->name, ", which is read only"));
+    tile_operand("tile_dot", *s.buffer, s.index, DType::kI32, kTileDotSize * kTileDotSize);
+    tile_operand("tile_dot", *t.a, t.a_index, DType::kU32,
+                 (kTileDotSize - 1) * t.row_words + t.quads);
+    tile_operand("tile_dot", *t.b, t.b_index, DType::kI8, t.quads * kTileDotSize * 4);
     MLC_REQUIRE(t.quads >= 1 && t.quads <= kTileDotSize && t.row_words >= t.quads,
                 cat("tile_dot of ", t.quads, " quads with rows of ", t.row_words, " words"));
+    tile_result("tile_dot", *s.buffer, t.quads);
+  }
+
+  void tile_sum(const StmtNode& s) {
+    const TileSum& t = s.tile_sum;
+    const int64_t elements = (t.tile_steps + t.steps) * kTileSumElements;
+    tile_operand("tile_sum", *s.buffer, s.index, DType::kF32, 4 * kTileDotSize * kTileDotSize);
+    tile_operand("tile_sum", *t.a, t.a_index, DType::kBF16, elements);
+    tile_operand("tile_sum", *t.b, t.b_index, DType::kBF16, elements);
+    MLC_REQUIRE(t.steps >= 1 && t.tile_steps >= t.steps,
+                cat("tile_sum of ", t.steps, " of ", t.tile_steps, " steps"));
+    tile_result("tile_sum", *s.buffer, kTileDotSize);
+  }
+
+  void tile_operand(const char* name, const Buffer& buffer, const Expr& at, DType dtype,
+                    int64_t elements) {
+    MLC_REQUIRE(!gpu_, cat("a ", name, " in a GPU kernel"));
+    access(buffer, at);
+    MLC_REQUIRE(buffer.element == (Type{dtype, 1}) && buffer.space != Space::kRegister,
+                cat(name, " takes ", dtype_short_name(dtype), " in memory, %", buffer.name, " is ",
+                    to_text(buffer.element), " ", space_name(buffer.space)));
+    MLC_REQUIRE(at->type.lanes == 1, cat(name, " at a vector of places of %", buffer.name));
+    MLC_REQUIRE(is_parameter_space(buffer.space) || buffer.size >= elements,
+                cat(name, " takes ", elements, " elements, %", buffer.name, " has ", buffer.size));
+  }
+
+  void tile_result(const char* name, const Buffer& buffer, int64_t quads) {
+    MLC_REQUIRE(writable(buffer), cat(name, " into %", buffer.name, ", which is read only"));
     // The shapes of tiles are set once a kernel.
-    MLC_REQUIRE(tile_quads_ == 0 || tile_quads_ == t.quads,
-                cat("tile_dot of ", t.quads, " quads after one of ", tile_quads_));
-    tile_quads_ = t.quads;
+    MLC_REQUIRE(tile_quads_ == 0 || tile_quads_ == quads,
+                cat(name, " of ", quads, " quads after tiles of ", tile_quads_));
+    tile_quads_ = quads;
   }
 
   // Around the threads of a block stand only what all of them share.
@@ -295,6 +314,7 @@ class Verifier {
       case ExprKind::kSelect:
       case ExprKind::kDot4:
       case ExprKind::kDot2:
+      case ExprKind::kBlockDot:
       case ExprKind::kPairSum:
       case ExprKind::kCast:
       case ExprKind::kBroadcast:
@@ -319,7 +339,7 @@ class Verifier {
   bool parted_ = false;  // inside of what only some threads of the block may execute
   int tasks_ = 0;
   int thread_loops_ = 0;
-  int64_t tile_quads_ = 0;  // of every tile_dot
+  int64_t tile_quads_ = 0;  // of every tile
 };
 
 }  // namespace

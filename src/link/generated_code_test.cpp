@@ -323,6 +323,14 @@ TEST_F(GeneratedCode, DotProducts) {
   }
 }
 
+TEST_F(GeneratedCode, ProductsOfBlocks) {
+  for (const int lanes : {4, 16}) {
+    add_tasks("%a: u8 arena, %b: i8 weight, %c: i32 arena, %z: i32 arena, %n: i64",
+              cat("store %z[%t * ", lanes, "] = block_dot(load<", lanes, ">(%c, %t), load<",
+                  4 * lanes, ">(%a, %t), load<", 4 * lanes, ">(%b, %t * 8))\n"));
+  }
+}
+
 // Codes of all 7 bits come from the task, for random words have more.
 TEST_F(GeneratedCode, ProductsOfTiles) {
   only_tiles_ = true;

@@ -40,7 +40,7 @@ std::vector<CpuLevel> make_cpu_levels() {
       {"x86-64-v3-vnni", "x86_64", v3 | feature_set({kAvxvnni})},
       {"x86-64-v4", "x86_64", v4},
       {"x86-64-v4-vnni", "x86_64", v4 | feature_set({kAvx512vnni})},
-      {"x86-64-v4-amx", "x86_64", v4 | feature_set({kAvx512vnni, kAmxTile, kAmxInt8})},
+      {"x86-64-v4-amx", "x86_64", v4 | feature_set({kAvx512vnni, kAmxTile, kAmxInt8, kAmxBf16})},
       {"armv8", "aarch64", feature_set({kNeon})},
       {"armv8-dotprod", "aarch64", feature_set({kNeon, kDotprod})},
       {"armv8-i8mm", "aarch64", feature_set({kNeon, kDotprod, kI8mm})},
@@ -110,7 +110,11 @@ bool Target::has_dot4() const {
          features.has(CpuFeature::kDotprod);
 }
 
+bool Target::has_block_dot() const { return features.has(CpuFeature::kI8mm); }
+
 bool Target::has_tile_dot() const { return features.has(CpuFeature::kAmxInt8); }
+
+bool Target::has_tile_sum() const { return features.has(CpuFeature::kAmxBf16); }
 
 bool Target::has_dot2_saturating() const { return features.has(CpuFeature::kSsse3); }
 

@@ -65,12 +65,16 @@ struct Target {
   std::string
       tune_cpu;  // LLVM's name of the CPU to order instructions for; "" for none in particular
   CpuFeatures features;
+  // Sums have the order of docs/numerics.md. False: a template may choose a faster one.
+  bool fixed_order = true;
 
   int64_t vector_bytes() const;  // of one register
   int64_t vector_registers() const;
   bool has_fma() const;              // fused multiply-add in f32
   bool has_dot4() const;             // u8 x s8 dot products of four, summed into i32
+  bool has_block_dot() const;        // the same of two rows with two
   bool has_tile_dot() const;         // the same as products of tiles of 16 x 16
+  bool has_tile_sum() const;         // the same in bf16, summed into f32 in an order of its own
   bool has_dot2_saturating() const;  // u8 x s8 pairs, summed into i16
   // Bytes of the caches of a core, as templates use them for tiles.
   int64_t l1_bytes() const { return 32 << 10; }

@@ -24,8 +24,14 @@ TEST(Target, OneLevelMultipliesTiles) {
   const Target amx = cpu_level_target("x86-64-v4-amx").value();
   EXPECT_TRUE(amx.features.contains(cpu_level_target("x86-64-v4-vnni").value().features));
   EXPECT_TRUE(amx.has_tile_dot());
+  EXPECT_TRUE(amx.has_tile_sum());
   EXPECT_TRUE(amx.has_dot4());
   EXPECT_FALSE(cpu_level_target("x86-64-v4-vnni").value().has_tile_dot());
+}
+
+TEST(Target, OneLevelMultipliesBlocks) {
+  EXPECT_TRUE(cpu_level_target("armv8-i8mm").value().has_block_dot());
+  EXPECT_FALSE(cpu_level_target("armv8-dotprod").value().has_block_dot());
 }
 
 TEST(Target, UnknownLevelListsNearOnes) {

@@ -9,7 +9,7 @@
 namespace mlc::tokenizers {
 namespace {
 
-constexpr std::string_view kByteLevel = R"({
+constexpr std::string_view kByteLevelJson = R"({
   "added_tokens": [{"id": 9, "content": "<s \"é\">", "special": true}],
   "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
   "decoder": {"type": "ByteLevel"},
@@ -28,7 +28,7 @@ constexpr std::string_view kTexts[] = {"", "lolo lo l<s \"é\">o", "x½ä", "a b
                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab b"};
 
 TEST(CompiledTokenizer, IsTheSameTokenizer) {
-  for (const std::string_view json : {kByteLevel, kCharacters, kUnigram}) {
+  for (const std::string_view json : {kByteLevelJson, kCharacters, kUnigram}) {
     const auto made = compile_tokenizer_json(json, "t.json");
     ASSERT_TRUE(made.ok()) << made.error().to_string();
     const auto again = tokenizer_from_compiled(made.value().compiled, "t.json");
@@ -58,7 +58,7 @@ TEST(CompiledTokenizer, OfOtherModelsIsNotMade) {
 }
 
 TEST(CompiledTokenizer, WithAnyByteChangedOrCutCountsAsAbsent) {
-  const std::string compiled = compile_tokenizer_json(kByteLevel, "t.json").value().compiled;
+  const std::string compiled = compile_tokenizer_json(kByteLevelJson, "t.json").value().compiled;
   for (size_t i = 0; i < compiled.size(); i += i < 64 ? 1 : 997) {
     std::string changed = compiled;
     changed[i] = static_cast<char>(changed[i] ^ 0x10);
@@ -76,7 +76,7 @@ TEST(CompiledTokenizer, IsKeptInTheCacheByContent) {
   const auto padded = [](std::string_view json, char blank) {
     return cat(json.substr(0, json.size() - 1), std::string(size_t{2} << 20, blank), "}");
   };
-  const std::string json = padded(kByteLevel, ' ');
+  const std::string json = padded(kByteLevelJson, ' ');
   const std::string name = cat(content_hash(json), ".tokenizer");
   for (int round = 0; round < 2; ++round) {
     const auto tokenizer = tokenizer_from_json_or_cache(json, "t.json", cache);
@@ -88,7 +88,7 @@ TEST(CompiledTokenizer, IsKeptInTheCacheByContent) {
   ASSERT_TRUE(write_file(path_join(cache, name), good.substr(0, good.size() / 2)).ok());
   EXPECT_TRUE(tokenizer_from_json_or_cache(json, "t.json", cache).ok());
   EXPECT_EQ(read_file(path_join(cache, name)).value(), good);
-  const auto other = tokenizer_from_json_or_cache(padded(kByteLevel, '\n'), "t.json", cache);
+  const auto other = tokenizer_from_json_or_cache(padded(kByteLevelJson, '\n'), "t.json", cache);
   ASSERT_TRUE(other.ok());
   EXPECT_EQ(list_directory(cache).value().size(), 2u);
   const auto nowhere =

@@ -69,6 +69,13 @@ class Execution {
     }
   }
 
+  // Of the step that ran last.
+  std::vector<std::byte> logits() const {
+    const auto begin = arena_.begin() + value(plan_.logits_offset);
+    const int64_t rows = tables_.sizes[formats::plan_symbol(formats::Symbol::kNumLogits)];
+    return {begin, begin + 4 * rows * plan_.vocab_size};
+  }
+
   // Arena and KV cache, all bytes.
   std::vector<std::byte> memory() const {
     std::vector<std::byte> bytes = arena_;
@@ -152,23 +159,27 @@ class Execution {
 
 // The steps of the comparison: they choose every variant of every call, and go past a block of
 // positions, so that a single token's work is cut into partial results.
-void run_steps(Execution& execution, const Execution::Run& run) {
+void run_steps(
+    Execution& execution, const Execution::Run& run,
+    const std::function<void()>& after_step = [] {}) {
   static const std::vector<int32_t> tokens = test_tokens(200, 203);
   const std::span<const int32_t> all(tokens);
   const auto first = execution.cache().add_sequence();
   const auto second = execution.cache().add_sequence();
   using runtime::WantedLogits;
-  execution.step({{first, all.first(1), 60, WantedLogits::kAll}}, run);
-  execution.step({{first, all.subspan(1, 5), 60, WantedLogits::kLast},
-                  {second, all.subspan(7, 1), 60, WantedLogits::kAll}},
-                 run);
-  execution.step({{first, all.subspan(6, 37), 60, WantedLogits::kNone},
-                  {second, all.subspan(8, 11), 60, WantedLogits::kAll}},
-                 run);
+  const auto step = [&](const std::vector<runtime::SequenceTokens>& batch) {
+    execution.step(batch, run);
+    after_step();
+  };
+  step({{first, all.first(1), 60, WantedLogits::kAll}});
+  step({{first, all.subspan(1, 5), 60, WantedLogits::kLast},
+        {second, all.subspan(7, 1), 60, WantedLogits::kAll}});
+  step({{first, all.subspan(6, 37), 60, WantedLogits::kNone},
+        {second, all.subspan(8, 11), 60, WantedLogits::kAll}});
   // Positions that are not computed: their keys and values are zeros, which will do.
   ASSERT_TRUE(execution.cache().extend(first, 90));
-  execution.step({{first, all.subspan(40, 5), 60, WantedLogits::kNone}}, run);
-  execution.step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}}, run);
+  step({{first, all.subspan(40, 5), 60, WantedLogits::kNone}});
+  step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}});
 }
 
 struct Case {
@@ -229,6 +240,33 @@ std::vector<std::string> levels_of(const Case& c) {
   return levels;
 }
 
+compiler::PlanAndKernels plan_of(const TinyModel& model, const TinyModelSpec& spec,
+                                 const std::string& level, bool* int8_activations = nullptr) {
+  const quantization::Quantization& q =
+      *or_throw(quantization::find_quantization(spec.quantization, "test"));
+  compiler::PipelineOptions pipeline;
+  const compiler::OptFlags opt = compiler::parse_opt(spec.opt, q);
+  pipeline.int8_activations = opt.int8_activations;
+  if (int8_activations != nullptr) *int8_activations = pipeline.int8_activations;
+  target::Target target = or_throw(target::cpu_level_target(level));
+  target.fixed_order = opt.fixed_order;
+  return compiler::run_pipeline(model.graph(), q, target, pipeline, nullptr);
+}
+
+void run_compiled(const compiler::PlanAndKernels& planned, const runtime::ModelLibrary& library,
+                  const Execution::Call& call) {
+  std::vector<uint64_t> slots;
+  for (const kernel::Argument& a : call.arguments) {
+    slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size)
+                                              : reinterpret_cast<uint64_t>(a.bytes.data()));
+  }
+  std::vector<std::byte> scratch(
+      static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
+  const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
+  const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
+  library.kernel(call.kernel)(&args, 0, call.tasks);
+}
+
 class Kernels : public testing::TestWithParam<Case> {};
 
 TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
@@ -240,12 +278,8 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
     TinyModelSpec spec = GetParam().spec;
     spec.level = level;
     const TinyModel model(spec);
-    const quantization::Quantization& q =
-        *or_throw(quantization::find_quantization(spec.quantization, "test"));
-    compiler::PipelineOptions pipeline;
-    pipeline.int8_activations = compiler::parse_opt(spec.opt, q).int8_activations;
-    const compiler::PlanAndKernels planned = compiler::run_pipeline(
-        model.graph(), q, or_throw(target::cpu_level_target(level)), pipeline, nullptr);
+    bool int8_activations = false;
+    const compiler::PlanAndKernels planned = plan_of(model, spec, level, &int8_activations);
     std::string key;
     for (kernel::Kernel k : planned.kernels) {
       k.name.clear();
@@ -264,24 +298,82 @@ TEST_P(Kernels, CompiledCodeLeavesTheInterpretersBytes) {
     Execution execution(planned.plan, model);
     size_t done = 0;
     run_steps(execution, [&](const Execution::Call& call) {
-      std::vector<uint64_t> slots;
-      for (const kernel::Argument& a : call.arguments) {
-        slots.push_back(a.bytes.data() == nullptr ? static_cast<uint64_t>(a.size)
-                                                  : reinterpret_cast<uint64_t>(a.bytes.data()));
-      }
-      std::vector<std::byte> scratch(
-          static_cast<size_t>(planned.plan.kernels[call.kernel].scratch_bytes) + 64);
-      const uint64_t scratch_address = (reinterpret_cast<uint64_t>(scratch.data()) + 63) / 64 * 64;
-      const MlcKernelArgs args{reinterpret_cast<uint64_t>(slots.data()), scratch_address};
-      library.kernel(call.kernel)(&args, 0, call.tasks);
+      run_compiled(planned, library, call);
       ASSERT_LT(done, want.size());
       ASSERT_TRUE(execution.memory() == want[done])
           << call.call->label << ": " << planned.kernels[call.kernel].name;
       ++done;
     });
     EXPECT_EQ(done, want.size());
-    EXPECT_EQ(target::AmxEmulator::emulated() > emulated,
-              is_emulated(level) && pipeline.int8_activations);
+    EXPECT_EQ(target::AmxEmulator::emulated() > emulated, is_emulated(level) && int8_activations);
+    if (HasFailure()) return;
+  }
+}
+
+// The kernels of a level that no test here executes in every mode, interpreted.
+TEST(InterpretedKernels, OfBlocksGiveTheLogitsOfOthers) {
+  for (const Case& c : cases()) {
+    if (c.name != "q4f16_1_O2" && c.name != "q3f16_1_O2" && c.name != "q4f16_0_O2" &&
+        c.name != "q4f16_awq_O2")
+      continue;
+    SCOPED_TRACE(c.name);
+    const TinyModel model(c.spec);
+    std::map<std::string, std::vector<std::vector<std::byte>>> logits;
+    for (const char* level : {"x86-64", "armv8-i8mm"}) {
+      const compiler::PlanAndKernels planned = plan_of(model, c.spec, level);
+      Execution execution(planned.plan, model);
+      run_steps(
+          execution,
+          [&](const Execution::Call& call) {
+            kernel::interpret(planned.kernels[call.kernel], call.arguments, 0, call.tasks);
+          },
+          [&] { logits[level].push_back(execution.logits()); });
+    }
+    EXPECT_GT(logits["x86-64"][1].size(), 0u);
+    EXPECT_TRUE(logits["x86-64"] == logits["armv8-i8mm"]);
+  }
+}
+
+// Without a fixed order tiles of bf16 are summed where there are many rows.
+TEST(KernelsWithoutFixedOrder, SumsOfTilesLeaveTheInterpretersBytes) {
+  const std::string level = "x86-64-v4-amx";
+  const std::vector<std::string> levels = runnable_levels();
+  if (std::find(levels.begin(), levels.end(), level) == levels.end()) GTEST_SKIP();
+  const std::vector<int32_t> tokens = test_tokens(131, kTinyVocab);
+  for (const Case& c : cases()) {
+    if (c.name != "q4f16_1_O2" && c.name != "q3f16_1_O2" && c.name != "q4f16_0_O2" &&
+        c.name != "q4f16_awq_O2")
+      continue;
+    SCOPED_TRACE(c.name);
+    TinyModelSpec spec = c.spec;
+    spec.level = level;
+    spec.opt = "O2;fixed_order=0";
+    const TinyModel model(spec);
+    const compiler::PlanAndKernels planned = plan_of(model, spec, level);
+    const auto run = [&](const std::function<void(const Execution&, const Execution::Call&)>& f) {
+      Execution execution(planned.plan, model);
+      const auto sequence = execution.cache().add_sequence();
+      execution.step({{sequence, tokens, 131, runtime::WantedLogits::kLast}},
+                     [&](const Execution::Call& call) { f(execution, call); });
+    };
+    std::vector<std::vector<std::byte>> want;
+    run([&](const Execution& execution, const Execution::Call& call) {
+      kernel::interpret(planned.kernels[call.kernel], call.arguments, 0, call.tasks);
+      want.push_back(execution.memory());
+    });
+    const auto library = model.open_library();
+    size_t done = 0;
+    size_t sums = 0;
+    run([&](const Execution& execution, const Execution::Call& call) {
+      run_compiled(planned, library, call);
+      const std::string& name = planned.kernels[call.kernel].name;
+      sums += name.find("gemm_bf16") != std::string::npos ? 1 : 0;
+      ASSERT_LT(done, want.size());
+      ASSERT_TRUE(execution.memory() == want[done]) << call.call->label << ": " << name;
+      ++done;
+    });
+    EXPECT_EQ(done, want.size());
+    EXPECT_EQ(sums, 4u);  // qkv, out, gate and up, down; logits have one row
     if (HasFailure()) return;
   }
 }

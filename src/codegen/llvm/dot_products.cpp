@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensor intrinsics as instructions: vpdpbusd, vpmaddubsw and vpmaddwd, sdot, or widened
+// Tensor intrinsics as instructions: vpdpbusd, vpmaddubsw and vpmaddwd, sdot, smmla, or widened
 // arithmetic. All give the same integers: the unsigned operand has seven bits, so nothing
 // saturates.
 #include <optional>
@@ -127,6 +127,33 @@ llvm::Value* DotProducts::dot2(llvm::Value* a, llvm::Value* b) {
   auto* const i16 = llvm::FixedVectorType::get(b_.getInt16Ty(), static_cast<unsigned>(bytes));
   llvm::Value* product = b_.CreateMul(b_.CreateZExt(a, i16), b_.CreateSExt(b, i16));
   return sum_of_pairs(b_, product);
+}
+
+llvm::Value* DotProducts::block_dot(llvm::Value* acc, llvm::Value* a, llvm::Value* b) {
+  const int lanes = lanes_of(acc);
+  if (target_.features.has(target::CpuFeature::kI8mm)) {
+    std::vector<llvm::Value*> pieces;
+    auto* const v4i32 = llvm::FixedVectorType::get(b_.getInt32Ty(), 4);
+    auto* const v16i8 = llvm::FixedVectorType::get(b_.getInt8Ty(), 16);
+    for (int i = 0; i < lanes; i += 4) {
+      pieces.push_back(b_.CreateIntrinsic(
+          llvm::Intrinsic::aarch64_neon_smmla, {v4i32, v16i8},
+          {VectorPieces::slice(b_, acc, i, 4), VectorPieces::slice(b_, a, 4 * i, 16),
+           VectorPieces::slice(b_, b, 4 * i, 16)}));
+    }
+    return VectorPieces::join(b_, pieces);
+  }
+  // Two dot products of four: of the first words of the rows, then of the second ones.
+  const auto words = [&](llvm::Value* bytes, std::initializer_list<int> of_block) {
+    std::vector<int> indices;
+    for (int i = 0; i < lanes; i += 4) {
+      for (const int word : of_block) indices.push_back(i + word);
+    }
+    llvm::Value* spread = b_.CreateShuffleVector(b_.CreateBitCast(bytes, acc->getType()), indices);
+    return b_.CreateBitCast(spread, bytes->getType());
+  };
+  acc = dot4(acc, words(a, {0, 0, 2, 2}), words(b, {0, 2, 0, 2}));
+  return dot4(acc, words(a, {1, 1, 3, 3}), words(b, {1, 3, 1, 3}));
 }
 
 llvm::Value* DotProducts::pair_sum(llvm::Value* a) {

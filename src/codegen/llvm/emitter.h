@@ -42,13 +42,14 @@ class HalfFloats {
   const target::Target& target_;
 };
 
-// Tensor intrinsics: dot4, dot2, pair_sum as the best instructions of the target.
+// Tensor intrinsics: dot4, dot2, block_dot, pair_sum as the best instructions of the target.
 class DotProducts {
  public:
   DotProducts(llvm::IRBuilder<>& builder, const target::Target& target)
       : b_(builder), target_(target) {}
   llvm::Value* dot4(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
   llvm::Value* dot2(llvm::Value* a, llvm::Value* b);
+  llvm::Value* block_dot(llvm::Value* acc, llvm::Value* a, llvm::Value* b);
   llvm::Value* pair_sum(llvm::Value* a);
 
  private:
@@ -56,7 +57,7 @@ class DotProducts {
   const target::Target& target_;
 };
 
-// tile_dot as instructions on AMX's tile registers.
+// tile_dot and tile_sum as instructions on AMX's tile registers.
 class Tiles {
  public:
   explicit Tiles(llvm::IRBuilder<>& builder) : b_(builder) {}
@@ -64,10 +65,17 @@ class Tiles {
   void configure(llvm::Module& module, int64_t quads);
   // c[16][16] i32 = a[16][quads * 4] u8 * b[quads][16][4] s8; `row_bytes` from row to row of a.
   void dot(llvm::Value* c, llvm::Value* a, int64_t row_bytes, llvm::Value* b);
+  // c[2][2][16][16] f32 += a[2][tile_steps][16][32] * b[2][tile_steps][16][16][2], bf16, of the
+  // first `steps` tiles.
+  void sum(llvm::Value* c, llvm::Value* a, llvm::Value* b, int64_t steps, int64_t tile_steps);
   // Gives the registers back: without content they cost nothing when threads are switched.
   void release();
 
  private:
+  llvm::Value* number(unsigned tile);
+  void load(unsigned tile, llvm::Value* from, int64_t row_bytes);
+  void store(unsigned tile, llvm::Value* to);
+
   llvm::IRBuilder<>& b_;
   unsigned next_ = 0;  // the first of the three registers of the next product
 };

@@ -409,6 +409,11 @@ llvm::Value* ExprEmitter::emit(const kernel::Expr& expr) {
       llvm::Value* a = operand(0);
       return dots_.dot2(a, operand(1));
     }
+    case ExprKind::kBlockDot: {
+      llvm::Value* acc = operand(0);
+      llvm::Value* a = operand(1);
+      return dots_.block_dot(acc, a, operand(2));
+    }
     case ExprKind::kPairSum:
       return dots_.pair_sum(operand(0));
     case ExprKind::kCast:

@@ -45,11 +45,11 @@ class KernelEmitter {
 
   void run() {
     bind_parameters();
-    const StmtNode* tile_dot = kernel::find_tile_dot(kernel_.body);
-    MLC_CHECK(tile_dot == nullptr || target_.has_tile_dot()) << "a tile_dot for " << target_.level;
-    if (tile_dot != nullptr) tiles_.configure(*function_->getParent(), tile_dot->tile_dot.quads);
+    const int64_t quads = kernel::tile_quads(kernel_.body);
+    MLC_CHECK(quads == 0 || target_.has_tile_dot()) << "tiles for " << target_.level;
+    if (quads > 0) tiles_.configure(*function_->getParent(), quads);
     block(kernel_.body);
-    if (tile_dot != nullptr) tiles_.release();
+    if (quads > 0) tiles_.release();
     b_.CreateRetVoid();
     llvm::IRBuilder<> at_entry(entry_);
     at_entry.CreateBr(start_);
@@ -116,6 +116,13 @@ class KernelEmitter {
         llvm::Value* c = exprs_.emit_address(*s.buffer, s.index);
         llvm::Value* a = exprs_.emit_address(*t.a, t.a_index);
         tiles_.dot(c, a, 4 * t.row_words, exprs_.emit_address(*t.b, t.b_index));
+        break;
+      }
+      case StmtKind::kTileSum: {
+        const kernel::TileSum& t = s.tile_sum;
+        llvm::Value* c = exprs_.emit_address(*s.buffer, s.index);
+        llvm::Value* a = exprs_.emit_address(*t.a, t.a_index);
+        tiles_.sum(c, a, exprs_.emit_address(*t.b, t.b_index), t.steps, t.tile_steps);
         break;
       }
       case StmtKind::kFor:

@@ -145,7 +145,8 @@ class Printer {
       case StmtKind::kPrefetch:
         break;  // a hint
       case StmtKind::kTileDot:
-        MLC_UNREACHABLE() << "a tile_dot in the GPU kernel @" << kernel_.name;
+      case StmtKind::kTileSum:
+        MLC_UNREACHABLE() << "tiles in the GPU kernel @" << kernel_.name;
     }
   }
 

@@ -43,6 +43,8 @@ std::vector<Stmt> Rewriter::statement(const StmtNode& s) {
   copy.extent = expr(s.extent);
   copy.tile_dot.a_index = expr(s.tile_dot.a_index);
   copy.tile_dot.b_index = expr(s.tile_dot.b_index);
+  copy.tile_sum.a_index = expr(s.tile_sum.a_index);
+  copy.tile_sum.b_index = expr(s.tile_sum.b_index);
   std::vector<Stmt> result = std::move(before_);
   before_ = std::move(outer);
   copy.body = block(s.body);

@@ -10,9 +10,11 @@
 // are the bits.
 //
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
-// [tile][chain][block][16], the sums times the negative zero of the codes where there is but one.
-// f32: [tile of 16][chain][k / 16][16 rows].
-#include "kernel/templates/matmul.h"
+// [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]; the sums times the
+// negative zero of the codes where there is but one. f32: [tile of 16][chain][k / 16][16 rows].
+#include <algorithm>
+
+#include "kernel/templates/gemm_parts.h"
 #include "support/check.h"
 
 namespace mlc::kernel {
@@ -59,10 +61,7 @@ class Pack {
     }
     const Expr rows = parameters_.size("rows", m_.rows);
     b_.parallel("tile", ceil_div(rows, kTileRows), [&](const Expr& tile) {
-      // Rows behind the last repeat it: their results are dropped.
-      row_of_.clear();
-      for (int64_t i = 0; i < kTileRows; ++i)
-        row_of_.push_back(b_.let("row", minimum(tile * kTileRows + i, rows - 1)));
+      row_of_ = rows_of_tile(b_, tile, rows);
       if (m_.int8) {
         pack_codes(x, tile);
         pack_group_values(scales_, out_scales_, tile);
@@ -77,16 +76,23 @@ class Pack {
  private:
   // Two quads of eight groups are a vector of 16 words; sixteen rows of it are transposed.
   void pack_codes(const BufferRef& x, const Expr& tile) {
-    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
     b_.serial("block", sizes_.steps, [&](const Expr& block) {
       b_.serial("pair", sizes_.quads / 2, [&](const Expr& pair) {
-        std::vector<Expr> vectors;
-        for (const Expr& row : row_of_) {
-          const Expr at =
-              row * grouped.row_bytes(m_.k) + (block * grouped.block_bytes() + pair * 64);
-          vectors.push_back(b_.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
+        const std::vector<Expr> vectors = load_quads(b_, m_, x, row_of_, block, pair);
+        if (m_.by_blocks()) {  // a row's words of both quads together
+          std::vector<int> by_turns;
+          for (int row = 0; row < kLanes; ++row)
+            by_turns.insert(by_turns.end(), {row, kLanes + row});
+          for (int64_t chain = 0; chain < 8; ++chain) {
+            const Expr both = shuffle(vectors[static_cast<size_t>(chain)],
+                                      vectors[static_cast<size_t>(8 + chain)], by_turns);
+            const Expr at =
+                (((tile * 8 + chain) * sizes_.steps + block) * sizes_.quads + pair * 2) *
+                (kTileRows * 4);
+            b_.store(out_, at, bitcast({DType::kI8, 128}, both));
+          }
+          return;
         }
-        vectors = transpose(b_, std::move(vectors));
         for (int64_t lane = 0; lane < kLanes; ++lane) {
           const int64_t chain = lane % 8;
           const Expr quad = pair * 2 + lane / 8;
@@ -147,7 +153,8 @@ class Gemm {
         b_("gemm"),
         parameters_(b_, m.graph, m.id),
         epilogue_(m.graph, m.id, preferred_block_width(m.node.base_type.last(), 64)) {
-    by_tiles_ = m.int8 && m.target.has_tile_dot();
+    by_tiles_ = m.by_tiles();
+    by_blocks_ = m.by_blocks();
     // Columns and tiles of rows that a step of the inner loop computes at once, for the registers
     // there are.
     const bool wide = m.target.vector_bytes() >= 64;
@@ -168,7 +175,6 @@ class Gemm {
     const int64_t width = blocks.stride;
     group_columns_ = m_.int8 ? blocks.local_width() : kLanes;
     const int64_t step_rows = tiles_ * kTileRows;
-    constexpr int64_t kChunkRows = 256;  // rows whose results wait for the epilogue at once
     b_.parallel("block", index(blocks.count), [&](const Expr& block) {
       const BufferRef local =
           b_.allocate("local", {DType::kF32, 1}, kChunkRows * width, Space::kLocal);
@@ -213,33 +219,33 @@ class Gemm {
                            Space::kLocal);
   }
 
-  // Scratch of unpacked weights, int8: [16 columns][chain][step][16][quad]. What a step reads lies
-  // together, as tiles need it, and fills whole cache lines.
+  // Scratch of unpacked weights, int8: [16 columns][chain][step][16][quad], for blocks [16
+  // columns][chain][step][8][pair of quads][2 columns][2 quads]. What a step reads lies together,
+  // as tiles need it, and fills whole cache lines.
   Expr code_at(const Expr& column, const Expr& chain, const Expr& step, int64_t quad) const {
-    return (column / 16 * 8 + chain) * chain_words() + (step * 16 + column % 16) * sizes_.quads +
-           quad;
+    const Expr group = (column / 16 * 8 + chain) * chain_words();
+    if (by_blocks_) {
+      return group + (step * 16 + (column - column % 2) % 16) * sizes_.quads + column % 2 * 2 +
+             (quad / 2 * 4 + quad % 2);
+    }
+    return group + (step * 16 + column % 16) * sizes_.quads + quad;
   }
   // Chains that begin a multiple of 4 KB apart would share their sets of the L1 cache.
   int64_t chain_words() const { return sizes_.steps * 16 * sizes_.quads + 16; }
+  // A block's eight scales lie together where they come so, but blocks of two columns need theirs
+  // side by side.
+  bool rows_of_scales() const { return weights_->by_rows() && !by_blocks_; }
   Expr scale_at(const Expr& column, const Expr& chain, const Expr& step) const {
-    if (weights_->by_rows()) return (column * sizes_.steps + step) * 8 + chain;
+    if (rows_of_scales()) return (column * sizes_.steps + step) * 8 + chain;
     return ((column / 16 * 8 + chain) * sizes_.steps + step) * 16 + column % 16;
   }
 
   // Unpacks the weights of columns [from, from + group_columns_) of the block's local columns.
   void unpack(const Expr& block, const Expr& count, const ColumnBlocks& blocks, int64_t from) {
-    const int64_t padded = blocks.padded_width();
-    for (int64_t begin = from; begin < from + group_columns_;) {
-      const int64_t segment = begin / padded;
-      const int64_t in_segment = begin % padded;
-      const int64_t end = std::min(from + group_columns_, (segment + 1) * padded);
-      const Expr first =
-          b_.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
-      const Expr existing =
-          b_.let("existing", minimum(index(end - begin), maximum(count - in_segment, index(0))));
-      unpack_run(first, existing, begin - from, end - begin);
-      begin = end;
-    }
+    for_column_runs(b_, blocks, block, count, from, group_columns_,
+                    [&](const Expr& first, const Expr& existing, int64_t at, int64_t columns) {
+                      unpack_run(first, existing, at, columns);
+                    });
   }
 
   // `existing` of `columns` columns of the result from `first` on, into scratch from column `at`;
@@ -286,11 +292,12 @@ class Gemm {
     const auto body = [&](const Expr& step, int existing) {
       weights_->prefetch(b_, n, step, kPrefetchBytes);
       const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
-      b_.store(w_scales_, scale_at(column, index(0), step),
-               weights_->block_scales(b_, n, step, existing));
+      const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
+      if (rows_of_scales()) b_.store(w_scales_, scale_at(column, index(0), step), scales);
       for (int chain = 0; chain < existing; ++chain) {
-        b_.store(w_, code_at(column, index(chain), step, 0),
-                 groups_of_block[static_cast<size_t>(chain)]);
+        store_quads(groups_of_block[static_cast<size_t>(chain)], column, index(chain), step, 0);
+        if (!rows_of_scales())
+          b_.store(w_scales_, scale_at(column, index(chain), step), extract_lane(scales, chain));
       }
     };
     b_.serial("g", groups / 8, [&](const Expr& step) { body(step, 8); });
@@ -320,8 +327,8 @@ class Gemm {
           }
         },
         [&] {
-          // Nobody reads the codes of a missing group as a tile.
-          for (int64_t quad = 0; quad < sizes_.quads && !by_tiles_; ++quad)
+          // Nobody reads the codes of a missing group in a tile or block.
+          for (int64_t quad = 0; quad < sizes_.quads && !by_tiles_ && !by_blocks_; ++quad)
             b_.store(w_, code_at(column, chain, step, quad), zeros(DType::kU32, lanes));
           b_.store(w_scales_, scale_at(column, chain, step), zeros(DType::kF32, lanes));
           if (w_zeros_)
@@ -329,16 +336,24 @@ class Gemm {
         });
   }
 
-  // [quad] vectors of 16 columns' words into scratch for tiles, [16 columns][quad]: blocks of four
-  // quads and four columns are transposed.
+  // Words of a column's group from `quad` on into scratch for tiles or blocks.
+  void store_quads(const Expr& words, const Expr& column, const Expr& chain, const Expr& step,
+                   int64_t quad) {
+    const int at_once = by_blocks_ ? 2 : words->type.lanes;
+    for (int i = 0; i < words->type.lanes; i += at_once)
+      b_.store(w_, code_at(column, chain, step, quad + i), slice_lanes(words, i, at_once));
+  }
+
+  // [quad] vectors of 16 columns' words into the same: blocks of four quads and four columns are
+  // transposed.
   void store_turned(const std::vector<Expr>& words, const Expr& column, const Expr& chain,
                     const Expr& step) {
     for (size_t quad = 0; quad < words.size(); quad += 4) {
       const auto begin = words.begin() + static_cast<ptrdiff_t>(quad);
       const std::vector<Expr> turned = transpose(b_, {begin, begin + 4});
       for (int c = 0; c < kLanes; ++c) {
-        b_.store(w_, code_at(column, chain, step, static_cast<int64_t>(quad)) + c * sizes_.quads,
-                 slice_lanes(turned[static_cast<size_t>(c % 4)], c / 4 * 4, 4));
+        store_quads(slice_lanes(turned[static_cast<size_t>(c % 4)], c / 4 * 4, 4), column + c,
+                    chain, step, static_cast<int64_t>(quad));
       }
     }
   }
@@ -407,13 +422,16 @@ class Gemm {
           b_.if_then(equal(packed_tile, index(0)),
                      [&] { prefetch_next(block, blocks, first + from, chain); });
         }
-        const BufferRef sums =
-            b_.allocate("sums", {DType::kF32, kLanes}, columns_ * tiles_, Space::kRegister);
-        b_.unrolled("i", columns_ * tiles_,
-                    [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
         // The last groups (or columns) of a row may be missing in the later chains.
         const Expr steps = m_.int8 ? chain_steps(m_.x_type.grouped->groups(m_.k), chain)
                                    : chain_steps(m_.k, chain);
+        if (by_blocks_) {
+          b_.serial("half", 2, [&](const Expr& half) {
+            multiply_blocks(tiles[0], half, chain, first, steps);
+          });
+          return;
+        }
+        const BufferRef sums = zero_sums(columns_ * tiles_);
         if (by_tiles_) {
           steps_by_tiles(tiles[0], chain, first, steps, sums);
           store_sums(chain, first, sums);
@@ -429,6 +447,12 @@ class Gemm {
         store_sums(chain, first, sums);
       });
     });
+  }
+
+  BufferRef zero_sums(int64_t count) {
+    BufferRef sums = b_.allocate("sums", {DType::kF32, kLanes}, count, Space::kRegister);
+    b_.unrolled("i", count, [&](const Expr& i) { b_.store(sums, i, zeros(DType::kF32, kLanes)); });
+    return sums;
   }
 
   void store_sums(const Expr& chain, const Expr& first, const BufferRef& sums) {
@@ -484,6 +508,61 @@ class Gemm {
       product(step, 0);
       scale(step, index(0));
     });
+  }
+
+  // A chain of `columns_` columns for half of a tile, 8 rows. A vector has four blocks of two
+  // columns and two rows: with the sums that are, of all rows of the tile, beside the sums of a
+  // group there would be no register for the operands.
+  void multiply_blocks(const Expr& tile, const Expr& half, const Expr& chain, const Expr& first,
+                       const Expr& steps) {
+    constexpr int64_t kHalfRows = kTileRows / 2;
+    const int64_t pairs = columns_ / 2;
+    // Lanes of a vector of blocks from two values, one a column, and from eight, one a row.
+    const auto of_columns = [&](const BufferRef& values, const Expr& at) {
+      return shuffle(b_.let("pair", load(values, at, 2)),
+                     {0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1});
+    };
+    const auto of_rows = [&](const BufferRef& values, const Expr& at) {
+      return b_.let("rows", shuffle(b_.let("eight", load(values, at, kHalfRows)),
+                                    {0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7}));
+    };
+    const BufferRef sums = zero_sums(pairs);
+    b_.serial("step", steps, [&](const Expr& step) {
+      const Expr at_group = b_.let("at_group", (tile * 8 + chain) * sizes_.steps + step);
+      const Expr at_rows = b_.let("at_rows", at_group * kTileRows + half * kHalfRows);
+      const Expr correction = of_rows(packed_sums_, at_rows);
+      const BufferRef acc = b_.allocate("acc", {DType::kI32, kLanes}, pairs, Space::kRegister);
+      for (int64_t p = 0; p < pairs; ++p) {
+        const Expr at = scale_at(first + 2 * p, chain, step);
+        b_.store(acc, index(p), w_zeros_ ? correction * of_columns(w_zeros_, at) : correction);
+      }
+      for (int64_t quad = 0; quad < sizes_.quads; quad += 2) {
+        const Expr at = (at_group * sizes_.quads + quad) * (kTileRows * 4) + half * (kHalfRows * 8);
+        const Expr x = b_.let("x", load(packed_, at, 64));
+        for (int64_t p = 0; p < pairs; ++p) {
+          const Expr block = load(w_, code_at(first + 2 * p, chain, step, quad), 4);
+          const Expr blocks =
+              shuffle(b_.let("block", block), {0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3});
+          b_.store(acc, index(p),
+                   block_dot(load(acc, index(p)), bitcast({DType::kU8, 64}, blocks), x));
+        }
+      }
+      const Expr x_scale = of_rows(packed_scales_, at_rows);
+      for (int64_t p = 0; p < pairs; ++p) {
+        const Expr scale = of_columns(w_scales_, scale_at(first + 2 * p, chain, step));
+        b_.store(
+            sums, index(p),
+            fma(cast(DType::kF32, load(acc, index(p))) * x_scale, scale, load(sums, index(p))));
+      }
+    });
+    for (int64_t c = 0; c < columns_; ++c) {
+      std::vector<int> rows_of_column;
+      for (int i = 0; i < kLanes; ++i) {
+        if (i % 4 / 2 == c % 2) rows_of_column.push_back(i);
+      }
+      const Expr at = (chain * group_columns_ + (first + c)) * kTileRows + half * kHalfRows;
+      b_.store(partial_, at, shuffle(load(sums, index(c / 2)), rows_of_column));
+    }
   }
 
   // While the first rows are multiplied, the weights of the next block of columns are on their way:
@@ -598,14 +677,8 @@ class Gemm {
           }
           b_.store(turned, c * kTileRows, sum_by_halves(b_, std::move(chains)));
         });
-        std::vector<Expr> vectors;
-        for (int64_t c = 0; c < kLanes; ++c)
-          vectors.push_back(b_.let("v", load(turned, index(c * kTileRows), kLanes)));
-        vectors = transpose(b_, std::move(vectors));
-        for (int64_t r = 0; r < kTileRows; ++r) {
-          const Expr at = (row + (part * kTileRows + r)) * width + (sixteen * kLanes + from);
-          b_.store(local, at, vectors[static_cast<size_t>(r)]);
-        }
+        store_by_rows(b_, turned, index(0), local,
+                      (row + part * kTileRows) * width + (sixteen * kLanes + from), width);
       });
     });
   }
@@ -622,6 +695,7 @@ class Gemm {
   int64_t tiles_ = 1;
   int64_t group_columns_ = 0;
   bool by_tiles_ = false;
+  bool by_blocks_ = false;
 };
 
 }  // namespace
@@ -633,11 +707,18 @@ std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m) {
     return formats::LinearSize::of(m.rows, tile_bytes / kTileRows, tile_bytes);
   };
   if (!m.int8) return {tiled(4 * sizes.tile_elements)};
-  return {tiled(sizes.tile_elements), tiled(4 * sizes.tile_scales), tiled(4 * sizes.tile_scales)};
+  int64_t row_bytes = sizes.tile_elements / kTileRows;
+  int64_t padding_bytes = sizes.tile_elements;
+  if (m.by_sums()) {
+    row_bytes = std::max(row_bytes, packed_bf16_row_bytes(m));
+    padding_bytes = std::max(padding_bytes, kTileSumRows * packed_bf16_row_bytes(m));
+  }
+  return {formats::LinearSize::of(m.rows, row_bytes, padding_bytes), tiled(4 * sizes.tile_scales),
+          tiled(4 * sizes.tile_scales)};
 }
 
 bool gemm_has_single_tile(const MatmulNode& m) {
-  return m.target.vector_bytes() >= 64 && !(m.int8 && m.target.has_tile_dot());
+  return m.target.vector_bytes() >= 64 && !m.by_tiles();
 }
 
 LoweredKernel pack_kernel(const MatmulNode& m) { return Pack(m).run(); }

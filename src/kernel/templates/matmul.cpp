@@ -15,6 +15,11 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
   LoweredCall second{m.rows, {{INT64_MAX, {gemm_kernel(m, false)}}}};
   if (gemm_has_single_tile(m))
     second.variants.insert(second.variants.begin(), {kTileRows, {gemm_kernel(m, true)}});
+  if (m.by_sums()) {
+    for (LoweredCall* call : {&first, &second}) call->variants.back().max_value = kMaxFixedRows;
+    first.variants.push_back({INT64_MAX, {pack_bf16_kernel(m)}});
+    second.variants.push_back({INT64_MAX, {gemm_bf16_kernel(m)}});
+  }
   const auto few_rows = [&](LoweredCall& call, LoweredKernel one, LoweredKernel several) {
     call.variants.insert(call.variants.begin(),
                          {{1, {std::move(one)}}, {kMaxGemvRows, {std::move(several)}}});

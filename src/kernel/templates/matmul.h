@@ -16,8 +16,14 @@ inline constexpr int64_t kMaxGemvRows = 8;
 // How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level
 // (docs/performance.md).
 inline constexpr int64_t kPrefetchBytes = 4096;
+// Without a fixed order, up to this many rows are computed in it nevertheless: unpacking weights to
+// bf16 takes about six times as long as to codes, an estimated quarter of a cycle a weight more, of
+// which 16 rows give back a twentieth.
+inline constexpr int64_t kMaxFixedRows = 128;
 // Rows of a tile of packed activations.
 inline constexpr int64_t kTileRows = 16;
+// Rows that a tile_sum computes.
+inline constexpr int64_t kTileSumRows = 2 * kTileRows;
 
 struct MatmulNode {
   MatmulNode(const graph::Graph& g, graph::NodeId i, const target::Target& t)
@@ -31,6 +37,13 @@ struct MatmulNode {
                    g.node(node.operands[1]).type.layout->order != graph::WordOrder::kRows),
         k(x_type.last()),
         rows(row_symbol(x_type)) {}
+
+  // Whether the products of int8 activations may be rounded to bf16 and summed as the tile unit
+  // likes, where there are more rows than kMaxFixedRows.
+  bool by_sums() const { return int8 && !target.fixed_order && target.has_tile_sum(); }
+  // How gemm sums int8 products: by tiles in memory, by blocks of 2 x 2, else in lanes.
+  bool by_tiles() const { return int8 && target.has_tile_dot(); }
+  bool by_blocks() const { return int8 && !by_tiles() && target.has_block_dot(); }
 
   const graph::Graph& graph;
   graph::NodeId id;
@@ -67,6 +80,10 @@ LoweredKernel pack_kernel(const MatmulNode& m);
 LoweredKernel gemm_kernel(const MatmulNode& m, bool single_tile);
 // False where that is no other kernel.
 bool gemm_has_single_tile(const MatmulNode& m);
+// The same two for by_sums(); the packed activations are temporary 0 again.
+LoweredKernel pack_bf16_kernel(const MatmulNode& m);
+LoweredKernel gemm_bf16_kernel(const MatmulNode& m);
+int64_t packed_bf16_row_bytes(const MatmulNode& m);  // of rows rounded up to kTileSumRows
 std::vector<formats::LinearSize> gemm_temporaries(const MatmulNode& m);
 
 }  // namespace mlc::kernel

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/templates/gemm_parts.h"
+
+#include <algorithm>
+
+namespace mlc::kernel {
+
+std::vector<Expr> rows_of_tile(KernelBuilder& b, const Expr& tile, const Expr& rows) {
+  std::vector<Expr> list;
+  for (int64_t i = 0; i < kTileRows; ++i)
+    list.push_back(b.let("row", minimum(tile * kTileRows + i, rows - 1)));
+  return list;
+}
+
+std::vector<Expr> load_quads(KernelBuilder& b, const MatmulNode& m, const BufferRef& x,
+                             const std::vector<Expr>& rows, const Expr& block, const Expr& pair) {
+  const graph::GroupedInt8& grouped = *m.x_type.grouped;
+  std::vector<Expr> vectors;
+  for (const Expr& row : rows) {
+    const Expr at = row * grouped.row_bytes(m.k) + (block * grouped.block_bytes() + pair * 64);
+    vectors.push_back(b.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
+  }
+  return transpose(b, std::move(vectors));
+}
+
+void for_column_runs(KernelBuilder& b, const ColumnBlocks& blocks, const Expr& block,
+                     const Expr& existing, int64_t from, int64_t columns,
+                     const std::function<void(const Expr& first, const Expr& existing, int64_t at,
+                                              int64_t count)>& body) {
+  const int64_t padded = blocks.padded_width();
+  for (int64_t begin = from; begin < from + columns;) {
+    const int64_t segment = begin / padded;
+    const int64_t in_segment = begin % padded;
+    const int64_t end = std::min(from + columns, (segment + 1) * padded);
+    const Expr first =
+        b.let("first", block * blocks.width + (segment * blocks.distance + in_segment));
+    const Expr there =
+        b.let("existing", minimum(index(end - begin), maximum(existing - in_segment, index(0))));
+    body(first, there, begin - from, end - begin);
+    begin = end;
+  }
+}
+
+void store_by_rows(KernelBuilder& b, const BufferRef& from, const Expr& at, const BufferRef& to,
+                   const Expr& to_at, int64_t stride) {
+  std::vector<Expr> vectors;
+  for (int64_t c = 0; c < kLanes; ++c)
+    vectors.push_back(b.let("v", load(from, at + c * kTileRows, kLanes)));
+  vectors = transpose(b, std::move(vectors));
+  for (int64_t r = 0; r < kTileRows; ++r)
+    b.store(to, to_at + r * stride, vectors[static_cast<size_t>(r)]);
+}
+
+}  // namespace mlc::kernel
