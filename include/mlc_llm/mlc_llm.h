@@ -18,10 +18,10 @@
  *   mlc_engine_close(engine);
  *
  * Threads: one at a time may use an engine; several engines need nothing of each other. Only
- * mlc_engine_open(), mlc_engine_step() and mlc_engine_logits() take long. Strings are UTF-8 and end
- * with a NUL. What a call gives (strings, arrays) belongs to the engine and is valid until its next
- * call. A pointer that may be NULL says so; where another one is NULL, that is an error and not the
- * end of the process.
+ * mlc_engine_open(), mlc_engine_step(), mlc_engine_logits() and mlc_engine_vectors() take long.
+ * Strings are UTF-8 and end with a NUL. What a call gives (strings, arrays) belongs to the engine
+ * and is valid until its next call. A pointer that may be NULL says so; where another one is NULL,
+ * that is an error and not the end of the process.
  */
 #ifndef MLC_LLM_MLC_LLM_H_
 #define MLC_LLM_MLC_LLM_H_
@@ -162,6 +162,19 @@ typedef enum MlcRows {
  * Between steps, while requests run, too. */
 MLC_API MlcStatus mlc_engine_logits(MlcEngine* engine, const int32_t* ids, int64_t count,
                                     MlcRows rows, float* logits);
+
+/* Values of a vector of mlc_engine_vectors(). 0 for NULL, and for a library that gives none. */
+MLC_API int64_t mlc_engine_hidden_size(const MlcEngine* engine);
+typedef enum MlcVectors {
+  MLC_TOKEN_VECTORS = 0, /* [count, hidden_size]: of each token alone, what the first block gets */
+  MLC_HIDDEN_STATES = 1, /* [count, hidden_size]: of each token, behind the final norm */
+  MLC_EMBEDDING = 2      /* [1, hidden_size]: hidden states pooled as "embedding_metadata" of the
+                            config says; without it the last token's, made as long as 1 */
+} MlcVectors;
+/* Vectors of a sequence of its own that begins with ids [count], f32, written to the caller's
+ * `vectors`. Between steps, while requests run, too. */
+MLC_API MlcStatus mlc_engine_vectors(MlcEngine* engine, const int32_t* ids, int64_t count,
+                                     MlcVectors what, float* vectors);
 
 #ifdef __cplusplus
 }

@@ -161,11 +161,12 @@ void Engine::drop_kept() {
 }
 
 Result<void> Engine::feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
-                                const std::function<void(std::span<const float>)>& row) {
+                                const std::function<void(std::span<const float>)>& row,
+                                formats::Output output) {
   drop_kept();
   const runtime::SequenceId sequence = session_->cache().add_sequence();
   const Result<void> fed =
-      session_->feed(sequence, tokens, static_cast<int64_t>(tokens.size()), wanted, row);
+      session_->feed(sequence, tokens, static_cast<int64_t>(tokens.size()), wanted, row, output);
   session_->cache().remove(sequence);
   return fed;
 }

@@ -51,7 +51,8 @@ class Engine {
   // Feeds tokens to a sequence of its own, between the steps of the others, as Session::feed().
   // Kept sequences give way; where those that run leave no room, that is an error.
   Result<void> feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
-                          const std::function<void(std::span<const float>)>& row);
+                          const std::function<void(std::span<const float>)>& row,
+                          formats::Output output = formats::Output::kLogits);
 
   const EngineOptions& options() const { return options_; }
   const Metrics& metrics() const { return metrics_; }

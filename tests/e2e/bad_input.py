@@ -561,7 +561,7 @@ def libraries_of_something_else(program):
         refuse(program, "debug", "greedy", other, *greedy[3:], words=[f"error: {other}/{words}", str(library), "is the library for "])
 
     good = library.read_bytes()
-    magic = struct.pack("<QQ", 0x31304C444D434C4D, 1)  # MLC_MODEL_LIBRARY_MAGIC, MLC_MODEL_LIBRARY_ABI
+    magic = struct.pack("<QQ", 0x31304C444D434C4D, 2)  # MLC_MODEL_LIBRARY_MAGIC, MLC_MODEL_LIBRARY_ABI
     check(good.count(magic) == 1, "formats/model_library.h has another magic or ABI: change it here")
     size, at = len(good), good.index(magic)
     refuse_all(program, library, good, [
