@@ -10,11 +10,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, AsyncIterator, Generic, Iterator, Literal, Optional, Sequence, TypeVar, Union, overload
 
+from mlc_llm import _embeddings, _native
 from mlc_llm._engine_thread import EngineThread, Output, answer_count
 from mlc_llm._errors import MLCUserError, raise_error
 from mlc_llm._model_path import find_library, find_model
 from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionTokenLogprob, Choice, ChoiceDelta,
-                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, TopLogprob)
+                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, CreateEmbeddingResponse,
+                              TopLogprob)
 
 if TYPE_CHECKING:
     import numpy
@@ -271,6 +273,18 @@ class _EngineBase:
         ids = self.encode(prompt) if isinstance(prompt, str) else [int(id) for id in prompt]
         return self._thread.call(lambda engine: engine.logits(ids, all_positions))
 
+    def hidden_states(self, prompt: Union[str, Sequence[int]]) -> "numpy.typing.NDArray[numpy.float32]":
+        """Hidden states behind the final norm, of each token of a text or of token ids: float32 [tokens, hidden_size]. As logits()."""
+        ids = self.encode(prompt) if isinstance(prompt, str) else [int(id) for id in prompt]
+        return _array(self._thread.call(lambda engine: engine.vectors(ids, _native.HIDDEN_STATES)))
+
+    def embedding_array(self, input: Union[str, Sequence[int]]) -> "numpy.typing.NDArray[numpy.float32]":
+        """The vector that embeddings.create() gives for one input: float32 [hidden_size]. The array is the memory that it was put into, not a
+        copy of it. Needs numpy."""
+        (one,) = _embeddings.inputs_of([input])
+        ids = self._thread.call(lambda engine: _embeddings.tokens_of(engine, one))
+        return _array(self._thread.call(lambda engine: engine.vectors(ids, _native.EMBEDDING)))[0]
+
     def terminate(self) -> None:
         """Ends all requests and gives the memory back. The engine is of no use afterwards."""
         self._thread.close()
@@ -290,6 +304,12 @@ class _EngineBase:
         return _Request("completion", model or self.model, request, request_id, shown, suffix or "")
 
 
+def _array(view: memoryview) -> "numpy.typing.NDArray[numpy.float32]":
+    import numpy
+
+    return numpy.asarray(view)
+
+
 class MLCEngine(_EngineBase):
     """An engine for synchronous code. Any number of threads may call it: their requests share steps.
 
@@ -303,6 +323,7 @@ class MLCEngine(_EngineBase):
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
         self.chat: Chat[ChatCompletions] = Chat(ChatCompletions(self))
         self.completions = Completions(self)
+        self.embeddings = Embeddings(self)
 
     def _stream(self, request: _Request) -> Iterator[Any]:
         collector = _Collector(request)
@@ -339,6 +360,7 @@ class AsyncMLCEngine(_EngineBase):
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
         self.chat: Chat[AsyncChatCompletions] = Chat(AsyncChatCompletions(self))
         self.completions = AsyncCompletions(self)
+        self.embeddings = AsyncEmbeddings(self)
 
     async def _outputs(self, request: _Request) -> AsyncIterator[Output]:
         loop = asyncio.get_running_loop()
@@ -549,3 +571,31 @@ class AsyncCompletions:
         """As Completions.create, awaited; with stream it gives an asynchronous iterator."""
         request = self._engine._completion_request(prompt, model, echo, suffix, best_of, request_id, extra_body, options)
         return await self._engine._create(request, stream)
+
+
+class Embeddings:
+    """The `embeddings` of an MLCEngine."""
+
+    def __init__(self, engine: MLCEngine) -> None:
+        self._engine = engine
+
+    def create(self, *, input: _embeddings.Inputs, model: Optional[str] = None, encoding_format: Literal["float", "base64"] = "float",
+               dimensions: Optional[int] = None, user: Optional[str] = None) -> CreateEmbeddingResponse:
+        """A vector for each input. Source: OpenAI's API reference, "Create embeddings".
+
+        input: a text, token ids, or a list of either. The vector is the hidden state behind the final norm of the last token, an eos, made
+        as long as 1 (docs/python.md). encoding_format: "base64" gives float32, little-endian, as a text. dimensions: the first so many values,
+        made as long as 1 again. user: a name for the caller's own records. Raises MLCUserError."""
+        return _embeddings.create(self._engine._thread, model or self._engine.model, input, encoding_format, dimensions)
+
+
+class AsyncEmbeddings:
+    """The `embeddings` of an AsyncMLCEngine."""
+
+    def __init__(self, engine: AsyncMLCEngine) -> None:
+        self._engine = engine
+
+    async def create(self, *, input: _embeddings.Inputs, model: Optional[str] = None, encoding_format: Literal["float", "base64"] = "float",
+                     dimensions: Optional[int] = None, user: Optional[str] = None) -> CreateEmbeddingResponse:
+        """As Embeddings.create, awaited."""
+        return await asyncio.to_thread(_embeddings.create, self._engine._thread, model or self._engine.model, input, encoding_format, dimensions)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `create` of MLCEngine and AsyncMLCEngine gives: OpenAI's objects, as dataclasses. Source: OpenAI's API reference, objects
-chat.completion, chat.completion.chunk and text_completion."""
+chat.completion, chat.completion.chunk, text_completion and embedding."""
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 
 class _Object:
@@ -141,3 +141,28 @@ class Completion(_Object):
     model: str
     usage: Optional[CompletionUsage] = None
     object: str = "text_completion"
+
+
+@dataclasses.dataclass
+class Embedding(_Object):
+    """The vector of an input; with encoding_format "base64" a text: float32, little-endian."""
+
+    embedding: Union[list[float], str]
+    index: int
+    object: str = "embedding"
+
+
+@dataclasses.dataclass
+class EmbeddingUsage(_Object):
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+@dataclasses.dataclass
+class CreateEmbeddingResponse(_Object):
+    """One embedding for each input, in their order."""
+
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+    object: str = "list"
