@@ -94,15 +94,17 @@ MLC_API MlcStatus mlc_engine_info(MlcEngine* engine, const char** json);
 
 /* Adds a request, a JSON object with
  *   one of
- *     "messages"            [{"role", "content"}, …] as in OpenAI's interface; the conversation
- * template makes the prompt "prompt"              a text, or a list of token ids: as they are and
- * any of "max_tokens"          -1 or absent: until the context is full ("max_completion_tokens" is
- * the same) "temperature", "top_p", "repetition_penalty", "presence_penalty", "frequency_penalty"
- * absent: the config's "top_k", "min_p", "logit_bias" {"id": -100 … 100}, "seed" (absent: another
- * one each time) "stop"                a text or a list of texts, besides the template's
- *     "stop_token_ids"      a list, besides the template's
+ *     "messages"            [{"role", "content"}, …] as in OpenAI's interface, with "tool_calls"
+ * and "tool_call_id"; the conversation template makes the prompt "prompt"              a text, or a
+ * list of token ids: as they are and any of "max_tokens"          -1 or absent: until the context
+ * is full ("max_completion_tokens" is the same) "temperature", "top_p", "repetition_penalty",
+ * "presence_penalty", "frequency_penalty" absent: the config's "top_k", "min_p", "logit_bias"
+ * {"id": -100 … 100}, "seed" (absent: another one each time) "stop"                a text or a list
+ * of texts, besides the template's "stop_token_ids"      a list, besides the template's
  *     "ignore_eos"          true: the template's stop texts and tokens do not count
- *     "tools", "tool_choice", "chat_template_kwargs"   for the checkpoint's own chat template
+ *     "tools", "tool_choice" ("none", "auto", "required" or {"function": {"name"}}),
+ * "chat_template_kwargs"   for the checkpoint's own chat template; where the form of its calls is
+ * known, texts come when an answer is whole (docs/chat_templates.md)
  *     "n"                   so many answers, 1 to 128, which share the prompt; answer i is that of
  * seed + i
  *     "logprobs"            true: "logprobs" of the outputs, with so many "top_logprobs" (0 to 20)
@@ -128,7 +130,9 @@ MLC_API MlcStatus mlc_engine_step(MlcEngine* engine, int32_t* more);
  *   "logprobs"        where they were asked for and there are tokens: for each {"token", "logprob",
  * "bytes", "top_logprobs": [{"token", "logprob", "bytes"}, …]} as in OpenAI's interface
  * and, in the last one of an answer,
- *   "finish_reason"   "stop", "length", "abort" (cancelled) or "error"
+ *   "tool_calls"      where there are some: a list of {"id", "type": "function", "function":
+ * {"name", "arguments": a JSON object's text}}; "text" is then what stands beside them
+ *   "finish_reason"   "stop", "tool_calls", "length", "abort" (cancelled) or "error"
  *   "error"           with "error": the message
  *   "usage"           {"prompt_tokens", "cached_tokens" (of the prompt, which a cache held),
  * "completion_tokens", "waiting_seconds", "prefill_seconds", "decode_seconds"} */

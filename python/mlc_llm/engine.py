@@ -14,8 +14,9 @@ from mlc_llm import _embeddings, _native
 from mlc_llm._engine_thread import EngineThread, Output, answer_count
 from mlc_llm._errors import MLCUserError, raise_error
 from mlc_llm._model_path import find_library, find_model
-from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionTokenLogprob, Choice, ChoiceDelta,
-                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, CreateEmbeddingResponse,
+from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionMessageToolCall, ChatCompletionTokenLogprob,
+                              Choice, ChoiceDelta, ChoiceDeltaToolCall,
+                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, CreateEmbeddingResponse, Function,
                               TopLogprob)
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class _Answer:
         self.usage: Optional[dict[str, Any]] = None
         self._text = ""
         self._logprobs: list[dict[str, Any]] = []  # of tokens whose text may be held back still
+        self._tool_calls: list[dict[str, Any]] = []
         self._begun = False
         self._offset = len(request.echo)  # of the next token in the text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -103,6 +105,7 @@ class _Answer:
     def add(self, output: Output) -> None:
         self._text += output["text"]
         self._logprobs += output.get("logprobs", [])
+        self._tool_calls += output.get("tool_calls", [])
         self.finish_reason = output.get("finish_reason")
         self.usage = output.get("usage")
 
@@ -112,11 +115,15 @@ class _Answer:
 
     def choice(self) -> Choice:
         """What came since the last one, of a chat."""
-        return Choice(self.index, ChatCompletionMessage(self._take()), self.finish_reason, self._chat_logprobs())
+        calls = [ChatCompletionMessageToolCall(call["id"], Function(**call["function"])) for call in self._tool_calls]
+        text = self._take()
+        message = ChatCompletionMessage(text if text or not calls else None, tool_calls=calls or None)
+        return Choice(self.index, message, self.finish_reason, self._chat_logprobs())
 
     def chunk_choice(self) -> ChunkChoice:
         """The same as a piece of a stream."""
-        return ChunkChoice(self.index, ChoiceDelta(self._take()), self.finish_reason, self._chat_logprobs())
+        calls = [ChoiceDeltaToolCall(index, call["id"], Function(**call["function"])) for index, call in enumerate(self._tool_calls)]
+        return ChunkChoice(self.index, ChoiceDelta(self._take(), tool_calls=calls or None), self.finish_reason, self._chat_logprobs())
 
     def completion_choice(self) -> CompletionChoice:
         """What came since the last one, of a prompt."""
@@ -483,7 +490,8 @@ class ChatCompletions:
 
         messages: [{"role": "user", "content": "hi"}, …]. options: n, max_tokens, temperature, top_p, top_k, min_p, seed, stop,
         stop_token_ids, presence_penalty, frequency_penalty, repetition_penalty, logit_bias, logprobs, top_logprobs, response_format,
-        tools, chat_template_kwargs, ignore_eos, stream_options (docs/python.md); absent ones are the model's. extra_body: more of them, such as {"debug_config": {"ignore_eos": True}}.
+        tools, tool_choice, chat_template_kwargs, ignore_eos, stream_options (docs/python.md); absent ones are the model's. extra_body: more of
+        them, such as {"debug_config": {"ignore_eos": True}}.
         Gives a ChatCompletion, or with stream an iterator of ChatCompletionChunk. Raises MLCUserError: an option that there is
         not, that is out of range or that is not implemented; a prompt longer than the context."""
         return self._engine._create(self._engine._chat_request(messages, model, request_id, extra_body, options), stream)

@@ -70,14 +70,32 @@ class CompletionLogprobs(_Object):
 
 
 @dataclasses.dataclass
+class Function(_Object):
+    """What is called. arguments: a JSON object's text."""
+
+    name: str
+    arguments: str
+
+
+@dataclasses.dataclass
+class ChatCompletionMessageToolCall(_Object):
+    id: str
+    function: Function
+    type: str = "function"
+
+
+@dataclasses.dataclass
 class ChatCompletionMessage(_Object):
-    content: str
+    """content: None where the answer is calls and nothing else."""
+
+    content: Optional[str]
     role: str = "assistant"
+    tool_calls: Optional[list[ChatCompletionMessageToolCall]] = None
 
 
 @dataclasses.dataclass
 class Choice(_Object):
-    """One of the `n` answers. finish_reason: stop, length or abort."""
+    """One of the `n` answers. finish_reason: stop, tool_calls, length or abort."""
 
     index: int
     message: ChatCompletionMessage
@@ -97,9 +115,20 @@ class ChatCompletion(_Object):
 
 
 @dataclasses.dataclass
+class ChoiceDeltaToolCall(_Object):
+    """A call, whole. index: of the call in its answer."""
+
+    index: int
+    id: str
+    function: Function
+    type: str = "function"
+
+
+@dataclasses.dataclass
 class ChoiceDelta(_Object):
     content: str
     role: str = "assistant"
+    tool_calls: Optional[list[ChoiceDeltaToolCall]] = None
 
 
 @dataclasses.dataclass

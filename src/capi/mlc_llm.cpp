@@ -99,6 +99,16 @@ Json to_json(const engine::Output& output, const tokenizers::Tokenizer& tokenize
       logprobs.push_back(engine::to_json(token, tokenizer));
     json.set("logprobs", std::move(logprobs));
   }
+  if (!output.tool_calls.empty()) {
+    Json calls = Json::array();
+    for (const engine::ToolCall& call : output.tool_calls) {
+      calls.push_back(Json::Object{
+          {"id", call.id},
+          {"type", "function"},
+          {"function", Json::Object{{"name", call.name}, {"arguments", call.arguments}}}});
+    }
+    json.set("tool_calls", std::move(calls));
+  }
   if (!output.finish) return json;
   json.set("finish_reason", engine::finish_reason_name(*output.finish));
   if (output.error) json.set("error", output.error->to_string());

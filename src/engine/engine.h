@@ -104,6 +104,7 @@ class Engine {
   std::vector<Part> parts_;                         // of the step at hand
   std::vector<runtime::SequenceTokens> batch_;
   std::vector<Output> outputs_;
+  ToolCallCollector tool_calls_;
   Metrics metrics_;
   RequestId next_id_ = 1;
 };

@@ -595,6 +595,56 @@ assert mean != first and abs(sum(x * x for x in mean) - 1) > 1e-3      # as the 
 """, folder.model, mean, folder.library)
 
 
+def answers_call_tools(program):
+    """tool_choice makes a model of random weights write a call, in each format; what it wrote is read back, and goes back into a conversation."""
+    folder = Folder(program)
+    begin = "{% for m in messages %}{{ m.role }}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments.unit }}{% endfor %}{% endfor %}"
+    for name, form in (("hermes", "<tool_call>"), ("mistral", "[TOOL_CALLS]"), ("llama", '{"name": function name, "parameters": {}')):
+        model = folder.path / name
+        shutil.copytree(folder.model, model)
+        config = json.loads((model / "mlc-chat-config.json").read_text())
+        config["conv_template"]["chat_template"] = {"template": begin + "{{ '" + form + "' if tools }}", "special_tokens": {}}
+        (model / "mlc-chat-config.json").write_text(json.dumps(config))
+        folder.python("""
+import asyncio, json, sys
+from mlc_llm import AsyncMLCEngine, MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+parameters = {"type": "object", "properties": {"unit": {"enum": ["c", "f"]}}, "required": ["unit"], "additionalProperties": False}
+tools = [{"type": "function", "function": {"name": name, "parameters": parameters}} for name in ("weather", "clock")]
+messages = [{"role": "user", "content": "hi"}]
+create = engine.chat.completions.create
+def check(call, names):
+    assert call.function.name in names and json.loads(call.function.arguments)["unit"] in ("c", "f") and len(call.id) == 9, call
+response = create(messages=messages, tools=tools, tool_choice="required", n=3, seed=1)
+for choice in response.choices:
+    assert choice.finish_reason == "tool_calls" and choice.message.content is None, choice
+    (call,) = choice.message.tool_calls
+    check(call, ("weather", "clock"))
+named = {"type": "function", "function": {"name": "clock"}}
+choice = create(messages=messages, tools=tools, tool_choice=named, seed=1).choices[0]
+check(choice.message.tool_calls[0], ("clock",))
+deltas = [c for chunk in create(messages=messages, tools=tools, tool_choice=named, seed=1, stream=True) for c in chunk.choices]
+assert "".join(d.delta.content for d in deltas) == "" and deltas[-1].finish_reason == "tool_calls", deltas
+(call,) = [call for d in deltas for call in d.delta.tool_calls or []]
+assert call.function == choice.message.tool_calls[0].function and call.index == 0
+# OpenAI's way on: the message and the result.
+message = choice.message.model_dump()
+result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "21"}
+after = create(messages=[*messages, message, result], tools=tools, max_tokens=3)
+assert after.choices[0].message.tool_calls is None and after.usage.prompt_tokens > response.usage.prompt_tokens
+plain = create(messages=messages, tools=tools, tool_choice="none", max_tokens=5, seed=1).choices[0]
+assert plain.message.tool_calls is None and plain.message.content is not None
+
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    response = await engine.chat.completions.create(messages=messages, tools=tools, tool_choice=named, seed=1)
+    assert response.choices[0].message.tool_calls[0].function == call.function
+    engine.terminate()
+asyncio.run(main())
+engine.terminate()
+""", model, folder.library)
+
+
 if __name__ == "__main__":
     if not os.path.exists(PYTHON):
         sys.exit(f"{PYTHON}: does not exist")
@@ -604,4 +654,4 @@ if __name__ == "__main__":
           errors_are_those_of_the_command_line, conversations_that_outgrow_the_context_lose_their_oldest_turns,
           a_template_that_raises_is_an_exception, benchmark_generate_writes_so_many_tokens, several_answers_are_those_of_seeds_in_a_row,
           log_probabilities_are_those_of_the_model, offsets_of_tokens_that_are_no_texts, answers_are_in_the_form_that_was_asked_for, vectors_are_those_of_the_reference,
-          embeddings_have_openais_form], at_once=2)
+          embeddings_have_openais_form, answers_call_tools], at_once=2)
