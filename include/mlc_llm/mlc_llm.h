@@ -18,10 +18,10 @@
  *   mlc_engine_close(engine);
  *
  * Threads: one at a time may use an engine; several engines need nothing of each other. Only
- * mlc_engine_open(), mlc_engine_step() and mlc_engine_logits() take long. Strings are UTF-8 and end
- * with a NUL. What a call gives (strings, arrays) belongs to the engine and is valid until its next
- * call. A pointer that may be NULL says so; where another one is NULL, that is an error and not the
- * end of the process.
+ * mlc_engine_open(), mlc_engine_step(), mlc_engine_logits() and mlc_engine_vectors() take long.
+ * Strings are UTF-8 and end with a NUL. What a call gives (strings, arrays) belongs to the engine
+ * and is valid until its next call. A pointer that may be NULL says so; where another one is NULL,
+ * that is an error and not the end of the process.
  */
 #ifndef MLC_LLM_MLC_LLM_H_
 #define MLC_LLM_MLC_LLM_H_
@@ -94,15 +94,17 @@ MLC_API MlcStatus mlc_engine_info(MlcEngine* engine, const char** json);
 
 /* Adds a request, a JSON object with
  *   one of
- *     "messages"            [{"role", "content"}, …] as in OpenAI's interface; the conversation
- * template makes the prompt "prompt"              a text, or a list of token ids: as they are and
- * any of "max_tokens"          -1 or absent: until the context is full ("max_completion_tokens" is
- * the same) "temperature", "top_p", "repetition_penalty", "presence_penalty", "frequency_penalty"
- * absent: the config's "top_k", "min_p", "logit_bias" {"id": -100 … 100}, "seed" (absent: another
- * one each time) "stop"                a text or a list of texts, besides the template's
- *     "stop_token_ids"      a list, besides the template's
+ *     "messages"            [{"role", "content"}, …] as in OpenAI's interface, with "tool_calls"
+ * and "tool_call_id"; the conversation template makes the prompt "prompt"              a text, or a
+ * list of token ids: as they are and any of "max_tokens"          -1 or absent: until the context
+ * is full ("max_completion_tokens" is the same) "temperature", "top_p", "repetition_penalty",
+ * "presence_penalty", "frequency_penalty" absent: the config's "top_k", "min_p", "logit_bias"
+ * {"id": -100 … 100}, "seed" (absent: another one each time) "stop"                a text or a list
+ * of texts, besides the template's "stop_token_ids"      a list, besides the template's
  *     "ignore_eos"          true: the template's stop texts and tokens do not count
- *     "tools", "tool_choice", "chat_template_kwargs"   for the checkpoint's own chat template
+ *     "tools", "tool_choice" ("none", "auto", "required" or {"function": {"name"}}),
+ * "chat_template_kwargs"   for the checkpoint's own chat template; where the form of its calls is
+ * known, texts come when an answer is whole (docs/chat_templates.md)
  *     "n"                   so many answers, 1 to 128, which share the prompt; answer i is that of
  * seed + i
  *     "logprobs"            true: "logprobs" of the outputs, with so many "top_logprobs" (0 to 20)
@@ -128,7 +130,9 @@ MLC_API MlcStatus mlc_engine_step(MlcEngine* engine, int32_t* more);
  *   "logprobs"        where they were asked for and there are tokens: for each {"token", "logprob",
  * "bytes", "top_logprobs": [{"token", "logprob", "bytes"}, …]} as in OpenAI's interface
  * and, in the last one of an answer,
- *   "finish_reason"   "stop", "length", "abort" (cancelled) or "error"
+ *   "tool_calls"      where there are some: a list of {"id", "type": "function", "function":
+ * {"name", "arguments": a JSON object's text}}; "text" is then what stands beside them
+ *   "finish_reason"   "stop", "tool_calls", "length", "abort" (cancelled) or "error"
  *   "error"           with "error": the message
  *   "usage"           {"prompt_tokens", "cached_tokens" (of the prompt, which a cache held),
  * "completion_tokens", "waiting_seconds", "prefill_seconds", "decode_seconds"} */
@@ -162,6 +166,19 @@ typedef enum MlcRows {
  * Between steps, while requests run, too. */
 MLC_API MlcStatus mlc_engine_logits(MlcEngine* engine, const int32_t* ids, int64_t count,
                                     MlcRows rows, float* logits);
+
+/* Values of a vector of mlc_engine_vectors(). 0 for NULL, and for a library that gives none. */
+MLC_API int64_t mlc_engine_hidden_size(const MlcEngine* engine);
+typedef enum MlcVectors {
+  MLC_TOKEN_VECTORS = 0, /* [count, hidden_size]: of each token alone, what the first block gets */
+  MLC_HIDDEN_STATES = 1, /* [count, hidden_size]: of each token, behind the final norm */
+  MLC_EMBEDDING = 2      /* [1, hidden_size]: hidden states pooled as "embedding_metadata" of the
+                            config says; without it the last token's, made as long as 1 */
+} MlcVectors;
+/* Vectors of a sequence of its own that begins with ids [count], f32, written to the caller's
+ * `vectors`. Between steps, while requests run, too. */
+MLC_API MlcStatus mlc_engine_vectors(MlcEngine* engine, const int32_t* ids, int64_t count,
+                                     MlcVectors what, float* vectors);
 
 #ifdef __cplusplus
 }

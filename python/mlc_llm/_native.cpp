@@ -122,6 +122,27 @@ class Engine {
     return nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, {rows, vocab}, owner);
   }
 
+  int64_t hidden_size() const { return mlc_engine_hidden_size(engine_); }
+
+  // Vectors as mlc_engine_vectors() has them. A memoryview, so that numpy is not needed; an array
+  // that numpy makes of it is the same memory.
+  nb::ndarray<nb::memview, float, nb::ndim<2>> vectors(const std::vector<int32_t>& ids, int what) {
+    static const int32_t none = 0;
+    const size_t rows = what == MLC_EMBEDDING ? 1 : ids.size();
+    const auto width = static_cast<size_t>(mlc_engine_hidden_size(engine_));
+    auto* data = new float[rows * width];
+    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<float*>(p); });
+    MlcStatus status;
+    {
+      nb::gil_scoped_release released;
+      status =
+          mlc_engine_vectors(engine_, ids.empty() ? &none : ids.data(),
+                             static_cast<int64_t>(ids.size()), static_cast<MlcVectors>(what), data);
+    }
+    check(status);
+    return nb::ndarray<nb::memview, float, nb::ndim<2>>(data, {rows, width}, owner);
+  }
+
  private:
   MlcEngine* engine_ = nullptr;
 };
@@ -145,5 +166,10 @@ NB_MODULE(_native, module) {
       .def("prompt", &Engine::prompt)
       .def("encode", &Engine::encode)
       .def("decode", &Engine::decode)
-      .def("logits", &Engine::logits);
+      .def("logits", &Engine::logits)
+      .def("hidden_size", &Engine::hidden_size)
+      .def("vectors", &Engine::vectors);
+  module.attr("TOKEN_VECTORS") = static_cast<int>(MLC_TOKEN_VECTORS);
+  module.attr("HIDDEN_STATES") = static_cast<int>(MLC_HIDDEN_STATES);
+  module.attr("EMBEDDING") = static_cast<int>(MLC_EMBEDDING);
 }

@@ -8,6 +8,7 @@ import pathlib
 import warnings
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
+from mlc_llm import _native
 from mlc_llm._engine_thread import EngineThread
 from mlc_llm._errors import MLCUserError
 from mlc_llm._model_path import CONFIG, find_library, find_model
@@ -295,8 +296,16 @@ class ChatModule:
         return self._thread.call(lambda engine: engine.logits(ids, all_positions))
 
     def embed_text(self, input: str) -> "numpy.typing.NDArray[numpy.float32]":
-        """Not implemented: raises MLCUserError."""
-        raise MLCUserError("error: embed_text: is not implemented")
+        """The vectors of a text's tokens as the model's first block gets them, float32 [tokens, hidden_size]: each of its token alone. For one
+        vector of a whole text there is MLCEngine.embeddings. Neither special tokens nor a template are put around it; the conversation is as
+        before. The array is the memory that the vectors were put into. Needs numpy. Raises MLCUserError: an empty text, one longer than the
+        context."""
+        import numpy
+
+        def embed(engine: _native.Engine) -> memoryview:
+            return engine.vectors(engine.encode(input, False), _native.TOKEN_VECTORS)
+
+        return numpy.asarray(self._thread.call(embed))
 
     def _get_role_0(self) -> str:
         return str(self._template["roles"].get("user", ""))

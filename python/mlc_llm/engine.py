@@ -10,11 +10,14 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, AsyncIterator, Generic, Iterator, Literal, Optional, Sequence, TypeVar, Union, overload
 
+from mlc_llm import _embeddings, _native
 from mlc_llm._engine_thread import EngineThread, Output, answer_count
 from mlc_llm._errors import MLCUserError, raise_error
 from mlc_llm._model_path import find_library, find_model
-from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionTokenLogprob, Choice, ChoiceDelta,
-                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, TopLogprob)
+from mlc_llm.protocol import (ChatCompletion, ChatCompletionChunk, ChatCompletionMessage, ChatCompletionMessageToolCall, ChatCompletionTokenLogprob,
+                              Choice, ChoiceDelta, ChoiceDeltaToolCall,
+                              ChoiceLogprobs, ChunkChoice, Completion, CompletionChoice, CompletionLogprobs, CompletionUsage, CreateEmbeddingResponse, Function,
+                              TopLogprob)
 
 if TYPE_CHECKING:
     import numpy
@@ -94,6 +97,7 @@ class _Answer:
         self.usage: Optional[dict[str, Any]] = None
         self._text = ""
         self._logprobs: list[dict[str, Any]] = []  # of tokens whose text may be held back still
+        self._tool_calls: list[dict[str, Any]] = []
         self._begun = False
         self._offset = len(request.echo)  # of the next token in the text
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -101,6 +105,7 @@ class _Answer:
     def add(self, output: Output) -> None:
         self._text += output["text"]
         self._logprobs += output.get("logprobs", [])
+        self._tool_calls += output.get("tool_calls", [])
         self.finish_reason = output.get("finish_reason")
         self.usage = output.get("usage")
 
@@ -110,11 +115,15 @@ class _Answer:
 
     def choice(self) -> Choice:
         """What came since the last one, of a chat."""
-        return Choice(self.index, ChatCompletionMessage(self._take()), self.finish_reason, self._chat_logprobs())
+        calls = [ChatCompletionMessageToolCall(call["id"], Function(**call["function"])) for call in self._tool_calls]
+        text = self._take()
+        message = ChatCompletionMessage(text if text or not calls else None, tool_calls=calls or None)
+        return Choice(self.index, message, self.finish_reason, self._chat_logprobs())
 
     def chunk_choice(self) -> ChunkChoice:
         """The same as a piece of a stream."""
-        return ChunkChoice(self.index, ChoiceDelta(self._take()), self.finish_reason, self._chat_logprobs())
+        calls = [ChoiceDeltaToolCall(index, call["id"], Function(**call["function"])) for index, call in enumerate(self._tool_calls)]
+        return ChunkChoice(self.index, ChoiceDelta(self._take(), tool_calls=calls or None), self.finish_reason, self._chat_logprobs())
 
     def completion_choice(self) -> CompletionChoice:
         """What came since the last one, of a prompt."""
@@ -271,6 +280,18 @@ class _EngineBase:
         ids = self.encode(prompt) if isinstance(prompt, str) else [int(id) for id in prompt]
         return self._thread.call(lambda engine: engine.logits(ids, all_positions))
 
+    def hidden_states(self, prompt: Union[str, Sequence[int]]) -> "numpy.typing.NDArray[numpy.float32]":
+        """Hidden states behind the final norm, of each token of a text or of token ids: float32 [tokens, hidden_size]. As logits()."""
+        ids = self.encode(prompt) if isinstance(prompt, str) else [int(id) for id in prompt]
+        return _array(self._thread.call(lambda engine: engine.vectors(ids, _native.HIDDEN_STATES)))
+
+    def embedding_array(self, input: Union[str, Sequence[int]]) -> "numpy.typing.NDArray[numpy.float32]":
+        """The vector that embeddings.create() gives for one input: float32 [hidden_size]. The array is the memory that it was put into, not a
+        copy of it. Needs numpy."""
+        (one,) = _embeddings.inputs_of([input])
+        ids = self._thread.call(lambda engine: _embeddings.tokens_of(engine, one))
+        return _array(self._thread.call(lambda engine: engine.vectors(ids, _native.EMBEDDING)))[0]
+
     def terminate(self) -> None:
         """Ends all requests and gives the memory back. The engine is of no use afterwards."""
         self._thread.close()
@@ -290,6 +311,12 @@ class _EngineBase:
         return _Request("completion", model or self.model, request, request_id, shown, suffix or "")
 
 
+def _array(view: memoryview) -> "numpy.typing.NDArray[numpy.float32]":
+    import numpy
+
+    return numpy.asarray(view)
+
+
 class MLCEngine(_EngineBase):
     """An engine for synchronous code. Any number of threads may call it: their requests share steps.
 
@@ -303,6 +330,7 @@ class MLCEngine(_EngineBase):
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
         self.chat: Chat[ChatCompletions] = Chat(ChatCompletions(self))
         self.completions = Completions(self)
+        self.embeddings = Embeddings(self)
 
     def _stream(self, request: _Request) -> Iterator[Any]:
         collector = _Collector(request)
@@ -339,6 +367,7 @@ class AsyncMLCEngine(_EngineBase):
         super().__init__(model, device, model_lib=model_lib, mode=mode, engine_config=engine_config, enable_tracing=enable_tracing)
         self.chat: Chat[AsyncChatCompletions] = Chat(AsyncChatCompletions(self))
         self.completions = AsyncCompletions(self)
+        self.embeddings = AsyncEmbeddings(self)
 
     async def _outputs(self, request: _Request) -> AsyncIterator[Output]:
         loop = asyncio.get_running_loop()
@@ -461,7 +490,8 @@ class ChatCompletions:
 
         messages: [{"role": "user", "content": "hi"}, …]. options: n, max_tokens, temperature, top_p, top_k, min_p, seed, stop,
         stop_token_ids, presence_penalty, frequency_penalty, repetition_penalty, logit_bias, logprobs, top_logprobs, response_format,
-        tools, chat_template_kwargs, ignore_eos, stream_options (docs/python.md); absent ones are the model's. extra_body: more of them, such as {"debug_config": {"ignore_eos": True}}.
+        tools, tool_choice, chat_template_kwargs, ignore_eos, stream_options (docs/python.md); absent ones are the model's. extra_body: more of
+        them, such as {"debug_config": {"ignore_eos": True}}.
         Gives a ChatCompletion, or with stream an iterator of ChatCompletionChunk. Raises MLCUserError: an option that there is
         not, that is out of range or that is not implemented; a prompt longer than the context."""
         return self._engine._create(self._engine._chat_request(messages, model, request_id, extra_body, options), stream)
@@ -549,3 +579,31 @@ class AsyncCompletions:
         """As Completions.create, awaited; with stream it gives an asynchronous iterator."""
         request = self._engine._completion_request(prompt, model, echo, suffix, best_of, request_id, extra_body, options)
         return await self._engine._create(request, stream)
+
+
+class Embeddings:
+    """The `embeddings` of an MLCEngine."""
+
+    def __init__(self, engine: MLCEngine) -> None:
+        self._engine = engine
+
+    def create(self, *, input: _embeddings.Inputs, model: Optional[str] = None, encoding_format: Literal["float", "base64"] = "float",
+               dimensions: Optional[int] = None, user: Optional[str] = None) -> CreateEmbeddingResponse:
+        """A vector for each input. Source: OpenAI's API reference, "Create embeddings".
+
+        input: a text, token ids, or a list of either. The vector is the hidden state behind the final norm of the last token, an eos, made
+        as long as 1 (docs/python.md). encoding_format: "base64" gives float32, little-endian, as a text. dimensions: the first so many values,
+        made as long as 1 again. user: a name for the caller's own records. Raises MLCUserError."""
+        return _embeddings.create(self._engine._thread, model or self._engine.model, input, encoding_format, dimensions)
+
+
+class AsyncEmbeddings:
+    """The `embeddings` of an AsyncMLCEngine."""
+
+    def __init__(self, engine: AsyncMLCEngine) -> None:
+        self._engine = engine
+
+    async def create(self, *, input: _embeddings.Inputs, model: Optional[str] = None, encoding_format: Literal["float", "base64"] = "float",
+                     dimensions: Optional[int] = None, user: Optional[str] = None) -> CreateEmbeddingResponse:
+        """As Embeddings.create, awaited."""
+        return await asyncio.to_thread(_embeddings.create, self._engine._thread, model or self._engine.model, input, encoding_format, dimensions)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `create` of MLCEngine and AsyncMLCEngine gives: OpenAI's objects, as dataclasses. Source: OpenAI's API reference, objects
-chat.completion, chat.completion.chunk and text_completion."""
+chat.completion, chat.completion.chunk, text_completion and embedding."""
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 
 class _Object:
@@ -70,14 +70,32 @@ class CompletionLogprobs(_Object):
 
 
 @dataclasses.dataclass
+class Function(_Object):
+    """What is called. arguments: a JSON object's text."""
+
+    name: str
+    arguments: str
+
+
+@dataclasses.dataclass
+class ChatCompletionMessageToolCall(_Object):
+    id: str
+    function: Function
+    type: str = "function"
+
+
+@dataclasses.dataclass
 class ChatCompletionMessage(_Object):
-    content: str
+    """content: None where the answer is calls and nothing else."""
+
+    content: Optional[str]
     role: str = "assistant"
+    tool_calls: Optional[list[ChatCompletionMessageToolCall]] = None
 
 
 @dataclasses.dataclass
 class Choice(_Object):
-    """One of the `n` answers. finish_reason: stop, length or abort."""
+    """One of the `n` answers. finish_reason: stop, tool_calls, length or abort."""
 
     index: int
     message: ChatCompletionMessage
@@ -97,9 +115,20 @@ class ChatCompletion(_Object):
 
 
 @dataclasses.dataclass
+class ChoiceDeltaToolCall(_Object):
+    """A call, whole. index: of the call in its answer."""
+
+    index: int
+    id: str
+    function: Function
+    type: str = "function"
+
+
+@dataclasses.dataclass
 class ChoiceDelta(_Object):
     content: str
     role: str = "assistant"
+    tool_calls: Optional[list[ChoiceDeltaToolCall]] = None
 
 
 @dataclasses.dataclass
@@ -141,3 +170,28 @@ class Completion(_Object):
     model: str
     usage: Optional[CompletionUsage] = None
     object: str = "text_completion"
+
+
+@dataclasses.dataclass
+class Embedding(_Object):
+    """The vector of an input; with encoding_format "base64" a text: float32, little-endian."""
+
+    embedding: Union[list[float], str]
+    index: int
+    object: str = "embedding"
+
+
+@dataclasses.dataclass
+class EmbeddingUsage(_Object):
+    prompt_tokens: int = 0
+    total_tokens: int = 0
+
+
+@dataclasses.dataclass
+class CreateEmbeddingResponse(_Object):
+    """One embedding for each input, in their order."""
+
+    data: list[Embedding]
+    model: str
+    usage: EmbeddingUsage
+    object: str = "list"

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 
@@ -282,6 +283,51 @@ TEST_F(Capi, LogitsAreThoseThatTheAnswerWasDrawnFrom) {
   const int32_t wrong = 300;
   EXPECT_EQ(mlc_engine_logits(engine, &wrong, 1, MLC_LAST_ROW, last.data()), MLC_USER_ERROR);
   EXPECT_STREQ(mlc_last_error(), "error: tokens: hold the id 300\n  expected ids from 0 to 271");
+}
+
+TEST_F(Capi, VectorsBelongToTheSequenceAndChangeNoAnswer) {
+  MlcEngine* engine = open(R"({"prefill_chunk_size": 3})");
+  const std::vector<int32_t> ids = {'h', 'e', 'l', 'l', 'o'};
+  const int64_t width = mlc_engine_hidden_size(engine);
+  ASSERT_EQ(width, tiny_llama_config().find("hidden_size")->as_int());
+  const auto vectors = [&](const std::vector<int32_t>& of, MlcVectors what) {
+    std::vector<float> values(static_cast<size_t>(width) * (what == MLC_EMBEDDING ? 1 : of.size()));
+    EXPECT_EQ(
+        mlc_engine_vectors(engine, of.data(), static_cast<int64_t>(of.size()), what, values.data()),
+        MLC_OK)
+        << mlc_last_error();
+    return values;
+  };
+  const auto row = [&](const std::vector<float>& values, int64_t i) {
+    return std::vector<float>(values.begin() + i * width, values.begin() + (i + 1) * width);
+  };
+  add(engine, kGreedy);  // one that runs
+  int32_t more = 0;
+  mlc_engine_step(engine, &more);
+  // Of a token alone: the two l's have the same; hidden states have seen what is before them.
+  const std::vector<float> tokens = vectors(ids, MLC_TOKEN_VECTORS);
+  EXPECT_EQ(row(tokens, 2), row(tokens, 3));
+  EXPECT_NE(row(tokens, 0), row(tokens, 1));
+  const std::vector<float> hidden = vectors(ids, MLC_HIDDEN_STATES);
+  EXPECT_NE(row(hidden, 2), row(hidden, 3));
+  EXPECT_EQ(row(hidden, 1), row(vectors({'h', 'e'}, MLC_HIDDEN_STATES), 1));
+  // The last token's, of length 1.
+  const std::vector<float> embedding = vectors(ids, MLC_EMBEDDING);
+  double squares = 0;
+  for (const float value : row(hidden, 4)) squares += static_cast<double>(value) * value;
+  for (int64_t i = 0; i < width; ++i)
+    EXPECT_NEAR(embedding[static_cast<size_t>(i)],
+                hidden[static_cast<size_t>(4 * width + i)] / std::sqrt(squares), 1e-6);
+  EXPECT_EQ(run(engine).begin()->second.tokens, [&] {
+    MlcEngine* other = open();
+    add(other, kGreedy);
+    return run(other).begin()->second.tokens;
+  }());
+  std::vector<float> none(1);
+  EXPECT_EQ(mlc_engine_vectors(engine, ids.data(), 0, MLC_EMBEDDING, none.data()), MLC_USER_ERROR);
+  EXPECT_EQ(mlc_engine_vectors(engine, ids.data(), 0, MLC_HIDDEN_STATES, none.data()),
+            MLC_USER_ERROR);
+  EXPECT_STREQ(mlc_last_error(), "error: tokens: are none\n  expected at least one token");
 }
 
 TEST_F(Capi, TextAndTokensThereAndBack) {

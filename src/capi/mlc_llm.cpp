@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "capi/open_options.h"
+#include "engine/embedding.h"
 #include "engine/request_json.h"
 #include "support/strings.h"
 #include "support/version.h"
@@ -98,6 +99,16 @@ Json to_json(const engine::Output& output, const tokenizers::Tokenizer& tokenize
       logprobs.push_back(engine::to_json(token, tokenizer));
     json.set("logprobs", std::move(logprobs));
   }
+  if (!output.tool_calls.empty()) {
+    Json calls = Json::array();
+    for (const engine::ToolCall& call : output.tool_calls) {
+      calls.push_back(Json::Object{
+          {"id", call.id},
+          {"type", "function"},
+          {"function", Json::Object{{"name", call.name}, {"arguments", call.arguments}}}});
+    }
+    json.set("tool_calls", std::move(calls));
+  }
   if (!output.finish) return json;
   json.set("finish_reason", engine::finish_reason_name(*output.finish));
   if (output.error) json.set("error", output.error->to_string());
@@ -153,18 +164,32 @@ Result<void> logits(MlcEngine* handle, const int32_t* ids, int64_t count, MlcRow
                     float* out) {
   MLC_RETURN_IF_ERROR(check_pointers("mlc_engine_logits", handle, ids, out));
   const std::span<const int32_t> tokens(ids, static_cast<size_t>(std::max<int64_t>(0, count)));
-  engine::Session& session = handle->engine().session();
-  if (tokens.empty()) return user_error("tokens", "are none", "at least one token");
-  MLC_RETURN_IF_ERROR(session.check_tokens(tokens));
-  if (count > session.context_tokens()) {
-    return user_error("tokens", cat("are ", count),
-                      cat("at most ", session.context_tokens(), ", the context here"));
-  }
+  MLC_RETURN_IF_ERROR(engine::check_sequence(handle->engine().session(), tokens));
   const auto wanted =
       rows == MLC_ALL_ROWS ? runtime::WantedLogits::kAll : runtime::WantedLogits::kLast;
   return handle->engine().feed_alone(tokens, wanted, [&](std::span<const float> row) {
     out = std::copy(row.begin(), row.end(), out);
   });
+}
+
+Result<void> vectors(MlcEngine* handle, const int32_t* ids, int64_t count, MlcVectors what,
+                     float* out) {
+  MLC_RETURN_IF_ERROR(check_pointers("mlc_engine_vectors", handle, ids, out));
+  const std::span<const int32_t> tokens(ids, static_cast<size_t>(std::max<int64_t>(0, count)));
+  engine::Engine& engine = handle->engine();
+  if (what == MLC_EMBEDDING) {
+    MLC_ASSIGN_OR_RETURN(const engine::EmbeddingOptions options,
+                         engine::read_embedding_options(handle->model.config.embedding_metadata,
+                                                        "mlc-chat-config.json"));
+    MLC_ASSIGN_OR_RETURN(const std::vector<float> vector, engine::embed(engine, tokens, options));
+    std::copy(vector.begin(), vector.end(), out);
+    return {};
+  }
+  MLC_RETURN_IF_ERROR(engine::check_sequence(engine.session(), tokens));
+  return engine.feed_alone(
+      tokens, runtime::WantedLogits::kAll,
+      [&](std::span<const float> row) { out = std::copy(row.begin(), row.end(), out); },
+      what == MLC_TOKEN_VECTORS ? formats::Output::kEmbeddings : formats::Output::kHidden);
 }
 
 }  // namespace
@@ -266,4 +291,13 @@ int64_t mlc_engine_vocab_size(const MlcEngine* engine) {
 MlcStatus mlc_engine_logits(MlcEngine* engine, const int32_t* ids, int64_t count, MlcRows rows,
                             float* out) {
   return status_of(logits(engine, ids, count, rows, out));
+}
+
+int64_t mlc_engine_hidden_size(const MlcEngine* engine) {
+  return engine == nullptr ? 0 : engine->engine().session().columns(formats::Output::kHidden);
+}
+
+MlcStatus mlc_engine_vectors(MlcEngine* engine, const int32_t* ids, int64_t count, MlcVectors what,
+                             float* out) {
+  return status_of(vectors(engine, ids, count, what, out));
 }

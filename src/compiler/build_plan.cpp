@@ -100,6 +100,7 @@ class PlanBuilder {
   PlanAndKernels run() {
     describe();
     lay_out_constants();
+    find_needed();
     allocate();
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       const Node& node = graph_.nodes[i];
@@ -107,6 +108,10 @@ class PlanBuilder {
       emit(static_cast<NodeId>(i));
     }
     plan_.logits_offset = offset_of(graph_.result, 0);
+    for (const graph::Graph::Extra& extra : graph_.extras) {
+      plan_.outputs.push_back(
+          {extra.output, graph_.node(extra.node).type.last(), offset_of(extra.node, 0)});
+    }
     return {std::move(plan_), std::move(kernels_)};
   }
 
@@ -147,6 +152,26 @@ class PlanBuilder {
       group.tile_tokens =
           kernel::attention_tile_tokens(node.attrs.int_of(graph::Attr::kHeads) / group.kv_heads);
     }
+  }
+
+  // Which outputs need each node's value, by the nodes that an output is made of. A step that asks
+  // for one ends with its node, so that nothing takes the node's place in the arena after it.
+  void find_needed() {
+    needed_.assign(graph_.nodes.size(), 0);
+    const auto find = [&](formats::Output output, NodeId made) {
+      const uint32_t bit = formats::output_bit(output);
+      needed_[static_cast<size_t>(made)] |= bit;
+      for (size_t i = static_cast<size_t>(made) + 1; i-- > 0;) {
+        const Node& node = graph_.nodes[i];
+        // What the sequence leaves in the cache belongs to everything but a look into the table.
+        const bool appends = layer_of(node) >= 0 && node.op != Op::kAttention;
+        if (appends && output != formats::Output::kEmbeddings) needed_[i] |= bit;
+        if ((needed_[i] & bit) == 0) continue;
+        for (const NodeId operand : node.operands) needed_[static_cast<size_t>(operand)] |= bit;
+      }
+    };
+    find(formats::Output::kLogits, graph_.result);
+    for (const graph::Graph::Extra& extra : graph_.extras) find(extra.output, extra.node);
   }
 
   void lay_out_constants() {
@@ -329,6 +354,7 @@ class PlanBuilder {
       formats::PlanCall planned;
       planned.label = label(id);
       planned.symbol = call.symbol;
+      planned.outputs = needed_[static_cast<size_t>(id)];
       for (const kernel::LoweredVariant& variant : call.variants) {
         formats::PlanVariant v;
         v.max_value = variant.max_value;
@@ -357,6 +383,7 @@ class PlanBuilder {
   std::vector<std::vector<int>> places_;       // of each node's buffers
   std::vector<std::vector<int>> temporaries_;  // of each node
   std::vector<LinearSize> offsets_;            // of each place
+  std::vector<uint32_t> needed_;               // of each node: a set of output_bit()
 };
 
 }  // namespace

@@ -114,6 +114,8 @@ Result<RequestId> Engine::add(Request request) {
   for (int64_t i = 0; i < request.n; ++i) {
     waiting_.push_back(std::make_unique<Sequence>(next_id_, i, request, grammar, *tokenizer_));
   }
+  if (request.tools.format != ToolFormat::kNone)
+    tool_calls_.begin(next_id_, request.n, std::move(request.tools));
   return next_id_++;
 }
 
@@ -148,6 +150,7 @@ void Engine::cancel(RequestId request) {
 std::vector<Output> Engine::take_outputs() {
   std::vector<Output> outputs;
   outputs.swap(outputs_);
+  tool_calls_.apply(outputs);
   return outputs;
 }
 
@@ -161,11 +164,12 @@ void Engine::drop_kept() {
 }
 
 Result<void> Engine::feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
-                                const std::function<void(std::span<const float>)>& row) {
+                                const std::function<void(std::span<const float>)>& row,
+                                formats::Output output) {
   drop_kept();
   const runtime::SequenceId sequence = session_->cache().add_sequence();
   const Result<void> fed =
-      session_->feed(sequence, tokens, static_cast<int64_t>(tokens.size()), wanted, row);
+      session_->feed(sequence, tokens, static_cast<int64_t>(tokens.size()), wanted, row, output);
   session_->cache().remove(sequence);
   return fed;
 }

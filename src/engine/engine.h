@@ -51,7 +51,8 @@ class Engine {
   // Feeds tokens to a sequence of its own, between the steps of the others, as Session::feed().
   // Kept sequences give way; where those that run leave no room, that is an error.
   Result<void> feed_alone(std::span<const int32_t> tokens, runtime::WantedLogits wanted,
-                          const std::function<void(std::span<const float>)>& row);
+                          const std::function<void(std::span<const float>)>& row,
+                          formats::Output output = formats::Output::kLogits);
 
   const EngineOptions& options() const { return options_; }
   const Metrics& metrics() const { return metrics_; }
@@ -103,6 +104,7 @@ class Engine {
   std::vector<Part> parts_;                         // of the step at hand
   std::vector<runtime::SequenceTokens> batch_;
   std::vector<Output> outputs_;
+  ToolCallCollector tool_calls_;
   Metrics metrics_;
   RequestId next_id_ = 1;
 };

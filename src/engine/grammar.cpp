@@ -69,7 +69,14 @@ Grammar::~Grammar() = default;
 
 Result<std::shared_ptr<Grammar>> Grammar::compile(
     const ResponseFormat& format, std::shared_ptr<const GrammarVocabulary> vocabulary) {
-  MLC_ASSIGN_OR_RETURN(const grammar::Rules rules, read_rules(format));
+  MLC_ASSIGN_OR_RETURN(grammar::Rules rules, read_rules(format));
+  if (!format.before.empty() || !format.after.empty()) {
+    const size_t whole = rules.add("answer");
+    rules.rules[whole].body =
+        grammar::sequence({grammar::literal(format.before), grammar::rule_reference(rules.root),
+                           grammar::literal(format.after)});
+    rules.root = whole;
+  }
   MLC_ASSIGN_OR_RETURN(grammar::Automaton automaton,
                        grammar::build_automaton(rules, std::string(name_of(format.kind))));
   std::shared_ptr<Grammar> grammar(new Grammar());

@@ -34,6 +34,9 @@ struct ResponseFormat {
   };
   Kind kind = Kind::kText;
   std::string source{};
+  // Texts that stand around it as they are.
+  std::string before{};
+  std::string after{};
   bool operator==(const ResponseFormat&) const = default;
 };
 

@@ -23,6 +23,7 @@ int64_t tensor_bytes(const std::vector<int64_t>& shape, DType dtype) {
 int64_t weight_bytes_read(const formats::Plan& plan, int64_t tokens) {
   std::set<uint32_t> read;
   for (const formats::PlanCall& call : plan.calls) {
+    if ((call.outputs & formats::output_bit(formats::Output::kLogits)) == 0) continue;
     const auto variant =
         std::find_if(call.variants.begin(), call.variants.end(),
                      [&](const formats::PlanVariant& v) { return tokens <= v.max_value; });

@@ -43,6 +43,8 @@ std::string_view finish_reason_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
       return "stop";
+    case FinishReason::kToolCalls:
+      return "tool_calls";
     case FinishReason::kMaxTokens:
       return "length";
     case FinishReason::kContextFull:

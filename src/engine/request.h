@@ -10,6 +10,7 @@
 #include "engine/grammar.h"
 #include "engine/logprobs.h"
 #include "engine/sampler.h"
+#include "engine/tool_calls.h"
 #include "support/error.h"
 
 namespace mlc::engine {
@@ -33,6 +34,8 @@ struct Request {
   // So many answers, which share the prompt in the cache. Answer number i is, to the last token,
   // that of a request for one with the seed `sampling.seed + i`.
   int64_t n = 1;
+  // With a format the texts are held back until an answer is whole, and its calls are read.
+  ToolOptions tools{};
 };
 
 constexpr int64_t kMostAnswers = 128;
@@ -40,6 +43,7 @@ constexpr int64_t kMostAnswers = 128;
 enum class FinishReason : uint8_t {
   kStop,         // a stop string, a stop token, or the form that was asked for is complete
   kMaxTokens,    // as many tokens as were asked for
+  kToolCalls,    // as kStop, with Output::tool_calls
   kContextFull,  // the sequence is as long as the model's context, or as the cache
   kCancelled,
   kError,  // Output::error says why
@@ -67,6 +71,7 @@ struct Output {
   std::string text;             // may be empty: a token in the middle of a character, or held back
   std::vector<int32_t> tokens;  // that were sampled since the last output, also one that ended it
   std::vector<TokenLogprobs> logprobs;  // of these tokens, where they were asked for
+  std::vector<ToolCall> tool_calls{};   // in an answer's last output
   std::optional<FinishReason> finish;   // nothing follows of this answer
   std::optional<Error> error;
   Usage usage;  // so far

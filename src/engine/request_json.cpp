@@ -239,17 +239,59 @@ Result<void> read_stops(const Json& object, const formats::Conversation& convers
   return {};
 }
 
+// OpenAI's calls, whose arguments are a JSON text, as templates take them: an object.
+Result<Json> read_tool_calls(const Json& list, const std::string& where) {
+  constexpr const char* kForm =
+      "{\"id\": …, \"type\": \"function\", \"function\": {\"name\": …, \"arguments\": …}}";
+  if (!list.is_array()) return wrong_kind(where, list, "a list of calls");
+  Json calls = Json::array();
+  for (const Json& item : list.as_array()) {
+    const Json* function = item.is_object() ? given(item, "function") : nullptr;
+    const Json* name =
+        function != nullptr && function->is_object() ? given(*function, "name") : nullptr;
+    const Json* arguments = name != nullptr ? given(*function, "arguments") : nullptr;
+    if (name == nullptr || !name->is_string())
+      return user_error(where, "holds something that is no call", kForm);
+    Json parsed = Json::object();
+    if (arguments != nullptr) {
+      parsed = *arguments;
+      if (arguments->is_string()) {
+        MLC_ASSIGN_OR_RETURN(parsed, parse_json(arguments->as_string(), cat(where, ": arguments")));
+      }
+      if (!parsed.is_object())
+        return wrong_kind(cat(where, ": arguments"), parsed, "an object, or its JSON text");
+    }
+    Json call = item;
+    call.set("function", Json::Object{{"name", *name}, {"arguments", std::move(parsed)}});
+    calls.push_back(std::move(call));
+  }
+  return calls;
+}
+
 // A message of the list, but for a system message.
 Result<formats::Message> message_from_object(const Json& object, const std::string& where) {
-  for (const auto& [key, value] : object.as_object()) {
-    if (key == "role" || key == "content" || value.is_null()) continue;
-    if (value.is_array() && value.as_array().empty()) continue;  // "tool_calls": []
-    return user_error(where, cat("has the member ", key, ", which is not implemented"),
-                      "role and content");
-  }
   formats::Message message;
   MLC_ASSIGN_OR_RETURN(message.role, json_string(object, "role", where));
+  for (const auto& [key, value] : object.as_object()) {
+    if (key == "role" || key == "content" || value.is_null()) continue;
+    if (key == "tool_calls" && value.is_array() && value.as_array().empty()) continue;
+    if (key == "tool_calls" && message.role == "assistant") {
+      MLC_ASSIGN_OR_RETURN(Json calls, read_tool_calls(value, cat(where, ": tool_calls")));
+      message.extra.set(key, std::move(calls));
+    } else if ((key == "tool_call_id" || key == "name") && message.role == "tool") {
+      if (!value.is_string()) return wrong_kind(cat(where, ": ", key), value, "a text");
+      message.extra.set(key, value);
+    } else {
+      return user_error(where, cat("of the role ", message.role, " has the member ", key),
+                        "role and content; tool_calls of an assistant; tool_call_id and name of a "
+                        "tool");
+    }
+  }
   const Json* content = given(object, "content");
+  if (content == nullptr && message.extra.contains("tool_calls")) {
+    message.content = std::string();  // as templates expect a text
+    return message;
+  }
   if (content == nullptr) return user_error(where, "has no content", "a text");
   MLC_ASSIGN_OR_RETURN(message.content, formats::content_from_json(*content, where + ": content"));
   if (message.role != "user" && !std::holds_alternative<std::string>(message.content)) {
@@ -281,33 +323,113 @@ Result<formats::PromptInput> read_messages(const Json& messages) {
   return input;
 }
 
-// What goes to the checkpoint's own chat template beside the messages.
-Result<Json> template_arguments(const Json& object, const formats::Conversation& conversation) {
-  Json arguments = Json::object();
+// The object that names and describes a tool: `function` of OpenAI's, or the tool itself.
+const Json& function_of(const Json& tool) {
+  const Json* function = tool.find("function");
+  return function != nullptr && function->is_object() ? *function : tool;
+}
+
+// Which calls an answer may have.
+struct ToolChoice {
+  enum class Kind { kNone, kAuto, kRequired };
+  Kind kind = Kind::kAuto;
+  std::string name;  // of kRequired: only that tool; empty: any
+};
+
+Result<ToolChoice> read_tool_choice(const Json& object) {
+  using Kind = ToolChoice::Kind;
+  const Json* choice = given(object, "tool_choice");
+  if (choice == nullptr || *choice == Json("auto")) return ToolChoice{};
+  if (*choice == Json("none")) return ToolChoice{Kind::kNone, ""};
+  if (*choice == Json("required")) return ToolChoice{Kind::kRequired, ""};
+  const Json* name = choice->is_object() ? function_of(*choice).find("name") : nullptr;
+  if (name == nullptr || !name->is_string()) {
+    return user_error("tool_choice", cat("is ", choice->dump()),
+                      "\"none\", \"auto\", \"required\" or {\"type\": \"function\", \"function\": "
+                      "{\"name\": …}}");
+  }
+  return ToolChoice{Kind::kRequired, name->as_string()};
+}
+
+// The tools of the list that may be called.
+Result<Json::Array> chosen_tools(const Json& tools, const ToolChoice& choice) {
+  if (!tools.is_array()) return wrong_kind("tools", tools, "a list of tools");
+  Json::Array chosen;
+  std::vector<std::string> names;
+  for (const Json& tool : tools.as_array()) {
+    const Json* name = tool.is_object() ? function_of(tool).find("name") : nullptr;
+    if (name == nullptr || !name->is_string()) {
+      return user_error("tools", "hold something without a name",
+                        "{\"type\": \"function\", \"function\": {\"name\": …, \"parameters\": …}}");
+    }
+    names.push_back(name->as_string());
+    if (choice.name.empty() || choice.name == name->as_string()) chosen.push_back(tool);
+  }
+  if (chosen.empty() && !choice.name.empty()) {
+    return unknown_name_error(ErrorKind::kUser, "tool_choice", "tool", choice.name, names);
+  }
+  return chosen;
+}
+
+// The text for a conversation template's place for functions: a list, or the one that was chosen
+// (spec: chat_config.md section 4.3).
+std::string function_text(const Json::Array& tools, const ToolChoice& choice) {
+  Json list = Json::array();
+  for (const Json& tool : tools) {
+    Json function = Json::object();
+    for (const char* key : {"description", "name", "parameters"}) {
+      if (const Json* value = function_of(tool).find(key)) function.set(key, *value);
+    }
+    list.push_back(std::move(function));
+  }
+  return choice.name.empty() ? list.dump() : list.as_array()[0].dump();
+}
+
+// Reads tools and what else goes to the checkpoint's own chat template beside the messages.
+Result<void> read_tools(const Json& object, const formats::Conversation& conversation,
+                        formats::PromptInput& input, Request& request) {
   if (const Json* kwargs = given(object, "chat_template_kwargs")) {
     if (!kwargs->is_object()) return wrong_kind("chat_template_kwargs", *kwargs, "an object");
-    arguments = *kwargs;
+    input.template_arguments = *kwargs;
   }
-  const Json* choice = given(object, "tool_choice");
-  if (choice != nullptr && *choice != Json("none") && *choice != Json("auto")) {
-    return user_error("tool_choice", cat("is ", choice->dump(), ", which is not implemented"),
-                      "\"none\" or \"auto\"");
-  }
+  MLC_ASSIGN_OR_RETURN(const ToolChoice choice, read_tool_choice(object));
+  const bool forced = choice.kind == ToolChoice::Kind::kRequired;
   const Json* tools = given(object, "tools");
-  if (tools == nullptr || (choice != nullptr && *choice == Json("none"))) return arguments;
-  if (!tools->is_array()) return wrong_kind("tools", *tools, "a list of tools");
-  if (!conversation.chat_template) {
-    return user_error("tools", "do not go with a conversation template",
+  const bool none = tools == nullptr || (tools->is_array() && tools->as_array().empty());
+  if (none && forced)
+    return user_error("tool_choice", "asks for a call, and there are no tools", "tools");
+  if (tools == nullptr || choice.kind == ToolChoice::Kind::kNone) return {};
+  MLC_ASSIGN_OR_RETURN(const Json::Array chosen, chosen_tools(*tools, choice));
+  if (conversation.chat_template) {
+    request.tools.format = tool_format(*conversation.chat_template);
+    input.template_arguments.set("tools", chosen);
+  } else if (conversation.takes_functions()) {
+    input.function_string = function_text(chosen, choice);
+  } else {
+    return user_error("tools", "have no place in the conversation template",
                       "a config with the checkpoint's own chat template",
                       "make it with gen_config without --conv-template");
   }
-  arguments.set("tools", *tools);
-  return arguments;
+  std::vector<Json> functions;
+  for (const Json& tool : chosen) {
+    functions.push_back(function_of(tool));
+    request.tools.names.push_back(functions.back().find("name")->as_string());
+  }
+  if (!forced) return {};
+  if (request.tools.format == ToolFormat::kNone) {
+    return user_error("tool_choice", "asks for a call, and the template's form of one is not known",
+                      "\"auto\" or \"none\"",
+                      "known are those of Hermes and Qwen, Llama 3 and Mistral");
+  }
+  if (request.response_format.kind != ResponseFormat::Kind::kText)
+    return user_error("response_format", "does not go with a call that is asked for", "text");
+  request.response_format = call_form(request.tools.format, functions);
+  return {};
 }
 
 Result<std::vector<int32_t>> read_prompt(const Json& object,
                                          const formats::Conversation& conversation,
-                                         const tokenizers::Tokenizer& tokenizer) {
+                                         const tokenizers::Tokenizer& tokenizer, Request& request) {
   const Json* messages = given(object, "messages");
   const Json* prompt = given(object, "prompt");
   if ((messages == nullptr) == (prompt == nullptr)) {
@@ -318,7 +440,7 @@ Result<std::vector<int32_t>> read_prompt(const Json& object,
   }
   if (messages != nullptr) {
     MLC_ASSIGN_OR_RETURN(formats::PromptInput input, read_messages(*messages));
-    MLC_ASSIGN_OR_RETURN(input.template_arguments, template_arguments(object, conversation));
+    MLC_RETURN_IF_ERROR(read_tools(object, conversation, input, request));
     return prompt_ids(conversation, tokenizer, input);
   }
   for (const char* key : {"tools", "tool_choice", "chat_template_kwargs"}) {
@@ -357,7 +479,8 @@ Result<Request> request_from_json(const Json& object, const formats::ChatConfig&
   MLC_RETURN_IF_ERROR(read_logprobs(object, request));
   MLC_ASSIGN_OR_RETURN(request.response_format, read_response_format(object));
   MLC_RETURN_IF_ERROR(read_stops(object, config.conv_template, request));
-  MLC_ASSIGN_OR_RETURN(request.prompt, read_prompt(object, config.conv_template, tokenizer));
+  MLC_ASSIGN_OR_RETURN(request.prompt,
+                       read_prompt(object, config.conv_template, tokenizer, request));
   return request;
 }
 

@@ -106,9 +106,74 @@ TEST(RequestFromJson, ToolsGoToTheCheckpointsOwnTemplate) {
                       "chat_template_kwargs": {"tools": [{"name": "g"}]})"),
             "g");
   EXPECT_EQ(error_of(R"({"messages": [{"role": "user", "content": "hi"}], "tools": []})"),
-            "error: tools: do not go with a conversation template\n"
+            "error: tools: have no place in the conversation template\n"
             "  expected a config with the checkpoint's own chat template\n"
             "  make it with gen_config without --conv-template");
+}
+
+TEST(RequestFromJson, ToolsGoToAConversationTemplateThatHasAPlaceForThem) {
+  formats::ChatConfig config = make_config();
+  config.conv_template.system_template = "[{function_string}]";
+  const auto prompt = [&](const std::string& choice) {
+    return fake_tokenizer()->decode(
+        read(R"({"messages": [{"role": "user", "content": "hi"}], "tools": [
+                {"type": "function", "function": {"name": "f", "description": "d"}},
+                {"type": "function", "function": {"name": "g"}}], "tool_choice": )" +
+                 choice + "}",
+             config)
+            ->prompt);
+  };
+  EXPECT_EQ(prompt("\"auto\""),
+            "[[{\"description\": \"d\", \"name\": \"f\"}, {\"name\": \"g\"}]]U:hi;A:");
+  EXPECT_EQ(prompt("\"none\""), "[]U:hi;A:");
+  EXPECT_EQ(read(R"({"messages": [{"role": "user", "content": "hi"}], "tools": [{"name": "f"}],
+                     "tool_choice": "required"})",
+                 config)
+                .error()
+                .to_string(),
+            "error: tool_choice: asks for a call, and the template's form of one is not known\n"
+            "  expected \"auto\" or \"none\"\n"
+            "  known are those of Hermes and Qwen, Llama 3 and Mistral");
+}
+
+TEST(RequestFromJson, CallsAndTheirResultsGoToTheCheckpointsOwnTemplate) {
+  formats::ChatConfig config = make_config();
+  const char* text =
+      "{% for m in messages %}{{ m.role }}:{{ m.content }}"
+      "{% for c in m.tool_calls %}<tool_call>{{ c.function.arguments.a }}{{ c.id }}{% endfor %}"
+      "{{ m.tool_call_id }};{% endfor %}{{ tools | length }}";
+  config.conv_template.chat_template =
+      formats::ChatTemplate::from_json(Json::Object{{"template", text}}, "t").value();
+  const char* messages = R"({"messages": [{"role": "user", "content": "q"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "i", "type": "function",
+        "function": {"name": "f", "arguments": "{\"a\": 7}"}}]},
+      {"role": "tool", "tool_call_id": "i", "name": "f", "content": "r"}],
+      "tools": [{"type": "function", "function": {"name": "f"}},
+                {"type": "function", "function": {"name": "g"}}], )";
+  const auto ask = [&](const std::string& choice) {
+    return read(cat(messages, "\"tool_choice\": ", choice, "}"), config);
+  };
+  const Request any = ask("\"auto\"").value();
+  EXPECT_EQ(fake_tokenizer()->decode(any.prompt), "user:q;assistant:<tool_call>7i;tool:ri;2");
+  EXPECT_EQ(any.tools.format, ToolFormat::kHermes);
+  EXPECT_EQ(any.tools.names, (std::vector<std::string>{"f", "g"}));
+  EXPECT_EQ(any.response_format.kind, ResponseFormat::Kind::kText);
+  const Request one = ask(R"({"type": "function", "function": {"name": "g"}})").value();
+  EXPECT_TRUE(fake_tokenizer()->decode(one.prompt).ends_with(";1"));
+  EXPECT_EQ(one.tools.names, std::vector<std::string>{"g"});
+  EXPECT_EQ(one.response_format.before, "<tool_call>\n");
+  EXPECT_EQ(ask("\"required\"")->tools.names.size(), 2u);
+  EXPECT_EQ(ask("\"none\"")->tools.format, ToolFormat::kNone);
+  EXPECT_EQ(ask(R"({"function": {"name": "ff"}})").error().to_string(),
+            "error: tool_choice: unknown tool ff\n  expected one of f, g\n  did you mean f?");
+  EXPECT_EQ(ask("3").error().to_string(),
+            "error: tool_choice: is 3\n  expected \"none\", \"auto\", \"required\" or "
+            "{\"type\": \"function\", \"function\": {\"name\": …}}");
+  EXPECT_EQ(ask(R"("required", "response_format": {"type": "json_object"})").error().to_string(),
+            "error: response_format: does not go with a call that is asked for\n  expected text");
+  EXPECT_EQ(error_of(R"({"messages": [{"role": "user", "content": "a"}],
+                         "tool_choice": "required"})"),
+            "error: tool_choice: asks for a call, and there are no tools\n  expected tools");
 }
 
 using Kind = ResponseFormat::Kind;
@@ -243,9 +308,20 @@ TEST(RequestFromJson, WrongMessagesAreNamed) {
       {R"([{"role": "assistant", "content": [{"type": "text", "text": "a"}]}])",
        "error: messages[0]: content: of the role assistant is a list\n"
        "  expected a text: only messages of the user may have parts"},
-      {R"([{"role": "tool", "content": "a", "tool_call_id": "x"}])",
-       "error: messages[0]: has the member tool_call_id, which is not implemented\n"
-       "  expected role and content"},
+      {R"([{"role": "user", "content": "a", "tool_call_id": "x"}])",
+       "error: messages[0]: of the role user has the member tool_call_id\n"
+       "  expected role and content; tool_calls of an assistant; tool_call_id and name of a tool"},
+      {R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}])",
+       "error: messages[0]: tool_calls: arguments:1:2: is not valid JSON: missing a name for "
+       "object "
+       "member"},
+      {R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[]"}}]}])",
+       "error: messages[0]: tool_calls: arguments: is a list\n"
+       "  expected an object, or its JSON text"},
+      {R"([{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}])",
+       "error: conversation template chatml: has no form for tool_calls of a message\n"
+       "  expected a config with the checkpoint's own chat template\n"
+       "  make it with gen_config without --conv-template"},
   };
   for (const auto& [messages, message] : cases)
     EXPECT_EQ(error_of(cat(R"({"messages": )", messages, "}")), message);

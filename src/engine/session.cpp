@@ -120,7 +120,8 @@ void Session::take_back(std::span<const runtime::SequenceTokens> batch) {
   }
 }
 
-Result<std::span<const float>> Session::step(std::span<const runtime::SequenceTokens> batch) {
+Result<std::span<const float>> Session::step(std::span<const runtime::SequenceTokens> batch,
+                                             formats::Output output) {
   for (const runtime::SequenceTokens& s : batch) MLC_RETURN_IF_ERROR(check_tokens(s.tokens));
   for (size_t i = 0; i < batch.size(); ++i) {
     if (cache_.extend(batch[i].sequence, static_cast<int64_t>(batch[i].tokens.size()))) continue;
@@ -131,12 +132,12 @@ Result<std::span<const float>> Session::step(std::span<const runtime::SequenceTo
                       cat("at most ", max_tokens_, " tokens"),
                       "use a larger context_window_size or a shorter text");
   }
-  return step_extended(batch);
+  return step_extended(batch, output);
 }
 
 Result<std::span<const float>> Session::step_extended(
-    std::span<const runtime::SequenceTokens> batch) {
-  const Result<std::span<const float>> logits = model_->run(cache_, batch);
+    std::span<const runtime::SequenceTokens> batch, formats::Output output) {
+  const Result<std::span<const float>> logits = model_->run(cache_, batch, output);
   if (!logits.ok()) {
     take_back(batch);
     return logits;
@@ -147,16 +148,17 @@ Result<std::span<const float>> Session::step_extended(
 
 Result<void> Session::feed(runtime::SequenceId sequence, std::span<const int32_t> tokens,
                            int64_t known_length, runtime::WantedLogits wanted,
-                           const std::function<void(std::span<const float>)>& row) {
+                           const std::function<void(std::span<const float>)>& row,
+                           formats::Output output) {
   for (size_t done = 0; done < tokens.size();) {
     const size_t count = std::min(tokens.size() - done, static_cast<size_t>(chunk_tokens_));
     const bool last = done + count == tokens.size();
     runtime::SequenceTokens batch{sequence, tokens.subspan(done, count), known_length, wanted};
     if (wanted == runtime::WantedLogits::kLast && !last)
       batch.logits = runtime::WantedLogits::kNone;
-    MLC_ASSIGN_OR_RETURN(const std::span<const float> logits, step({&batch, 1}));
-    const auto vocab = static_cast<size_t>(vocab_size());
-    for (size_t r = 0; r < logits.size() / vocab; ++r) row(logits.subspan(r * vocab, vocab));
+    MLC_ASSIGN_OR_RETURN(const std::span<const float> values, step({&batch, 1}, output));
+    const auto width = static_cast<size_t>(columns(output));
+    for (size_t r = 0; r < values.size() / width; ++r) row(values.subspan(r * width, width));
     done += count;
   }
   return {};

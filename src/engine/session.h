@@ -46,17 +46,24 @@ class Session {
   // "dynamic"); 0: it does not.
   int64_t rope_switch_length() const { return rope_switch_length_; }
 
+  // Values of a row of an output; 0: the model does not give it.
+  int64_t columns(formats::Output output) const { return model_->plan().columns(output); }
+
   // One step. Extends the caches of the sequences first; an error where there is no room. Then
   // nothing changed.
-  Result<std::span<const float>> step(std::span<const runtime::SequenceTokens> batch);
+  Result<std::span<const float>> step(std::span<const runtime::SequenceTokens> batch,
+                                      formats::Output output = formats::Output::kLogits);
   // The same for caches that were extended already; an error takes the extension back.
-  Result<std::span<const float>> step_extended(std::span<const runtime::SequenceTokens> batch);
+  Result<std::span<const float>> step_extended(std::span<const runtime::SequenceTokens> batch,
+                                               formats::Output output = formats::Output::kLogits);
 
-  // Feeds `tokens` to one sequence in chunks. `row` gets the logits of every wanted token in order;
-  // the span lives until it returns. `known_length` as in SequenceTokens.
+  // Feeds `tokens` to one sequence in chunks. `row` gets the logits of every wanted token in order,
+  // or the row of another output; the span lives until it returns. Embeddings are of all tokens.
+  // `known_length` as in SequenceTokens.
   Result<void> feed(runtime::SequenceId sequence, std::span<const int32_t> tokens,
                     int64_t known_length, runtime::WantedLogits wanted,
-                    const std::function<void(std::span<const float>)>& row);
+                    const std::function<void(std::span<const float>)>& row,
+                    formats::Output output = formats::Output::kLogits);
   void set_chunk_tokens(int64_t tokens) { chunk_tokens_ = tokens; }
 
   // An error where an id is none of the model's.

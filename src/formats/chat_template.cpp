@@ -226,6 +226,11 @@ Result<std::string> ChatTemplate::prompt(Json messages, const Json& arguments,
   return second.ok() ? second : first;
 }
 
+std::string_view ChatTemplate::text_with_tools() const {
+  const Result<std::string_view> text = select(true);
+  return text.ok() ? *text : std::string_view();
+}
+
 std::string ChatTemplate::special_token(std::string_view name) const {
   const Json* token = special_tokens_.find(name);
   return token != nullptr && token->is_string() ? token->as_string() : "";

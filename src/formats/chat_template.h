@@ -44,6 +44,9 @@ class ChatTemplate {
   enum class Ending : uint8_t { kAnswerBegins, kNothing };
   Result<std::string> prompt(Json messages, const Json& arguments, Ending ending) const;
 
+  // The source of the template that is taken where there are tools.
+  std::string_view text_with_tools() const;
+
   // A special token's text, such as eos_token's; "" where there is none.
   std::string special_token(std::string_view name) const;
 

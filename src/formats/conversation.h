@@ -31,6 +31,8 @@ using MessageContent = std::variant<std::monostate, std::string, std::vector<Con
 struct Message {
   std::string role;
   MessageContent content;
+  // Further members for the checkpoint's own template: tool_calls, tool_call_id, name.
+  Json extra = Json::object();
 };
 
 // null, a string, or a list of {"type": "text", "text": ...} and {"type": "image_url", "image_url":
@@ -69,6 +71,8 @@ struct Conversation {
   // Unknown keys are ignored, absent ones get their defaults; `roles` and `seps` are required.
   // Errors begin with `where` and name the key.
   static Result<Conversation> from_json(const Json& object, std::string_view where);
+  // Whether a prompt has a place for the functions' text.
+  bool takes_functions() const;
   // All fields, in the order in which mlc-chat-config.json has them.
   Json to_json() const;
 };

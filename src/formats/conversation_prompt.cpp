@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Renders a conversation as one prompt.
+#include <algorithm>
+
 #include "formats/conversation.h"
 #include "support/strings.h"
 
@@ -59,6 +61,11 @@ std::string with_functions(std::string prompt, const std::string& functions) {
 
 Result<std::string> render_message(const Conversation& conversation, const Message& message,
                                    bool after_system) {
+  if (message.extra.contains("tool_calls")) {
+    return user_error(template_where(conversation), "has no form for tool_calls of a message",
+                      "a config with the checkpoint's own chat template",
+                      "make it with gen_config without --conv-template");
+  }
   const std::string* role = find_text(conversation.roles, message.role);
   if (role == nullptr) {
     std::vector<std::string> known;
@@ -100,10 +107,12 @@ Result<std::string> render_chat_template(const Conversation& conversation,
                       "tools among the template's arguments");
   }
   Json messages = Json::array();
-  const auto add = [&](const std::string& role, Json content) {
-    messages.push_back(Json::Object{{"role", role}, {"content", std::move(content)}});
+  const auto add = [&](const std::string& role, Json content, const Json& extra) {
+    Json message = Json::Object{{"role", role}, {"content", std::move(content)}};
+    for (const auto& [key, value] : extra.as_object()) message.set(key, value);
+    messages.push_back(std::move(message));
   };
-  if (input.system_message) add("system", *input.system_message);
+  if (input.system_message) add("system", *input.system_message, Json::object());
   for (const std::vector<Message>* part : {&conversation.messages, &input.messages}) {
     for (const Message& message : *part) {
       if (const auto* parts = std::get_if<std::vector<ContentPart>>(&message.content)) {
@@ -114,7 +123,7 @@ Result<std::string> render_chat_template(const Conversation& conversation,
         }
       }
       if (!std::holds_alternative<std::monostate>(message.content)) {
-        add(message.role, content_to_json(message.content));
+        add(message.role, content_to_json(message.content), message.extra);
       }
     }
   }
@@ -123,6 +132,15 @@ Result<std::string> render_chat_template(const Conversation& conversation,
 }
 
 }  // namespace
+
+bool Conversation::takes_functions() const {
+  if (chat_template) return false;
+  const auto has = [](const std::string& text) {
+    return text.find(kFunctionString) != std::string::npos;
+  };
+  return has(system_template) || std::any_of(role_templates.begin(), role_templates.end(),
+                                             [&](const auto& entry) { return has(entry.second); });
+}
 
 Result<std::string> render_prompt(const Conversation& conversation, const PromptInput& input) {
   if (conversation.chat_template) return render_chat_template(conversation, input);

@@ -13,7 +13,7 @@
 #define MLC_MODEL_LIBRARY_MAGIC UINT64_C(0x31304c444d434c4d) /* "MLCMDL01" */
 /* Counts up with every change of this file, of the plan's encoding or of a table that kernels read.
  */
-#define MLC_MODEL_LIBRARY_ABI 1
+#define MLC_MODEL_LIBRARY_ABI 2
 
 /* What a kernel gets: one slot per parameter in order, the address of a buffer or the value of a
  * size; and scratch memory of the calling thread, 64-byte aligned, of the size that the plan tells.

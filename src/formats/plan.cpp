@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "support/check.h"
 #include "support/strings.h"
 
 namespace mlc::formats {
@@ -147,10 +148,16 @@ void visit(A& a, Plan& v) {
   });
   visit(a, v.arena_bytes);
   visit(a, v.logits_offset);
+  a.list(v.outputs, [&](PlanOutput& o) {
+    a.number(o.output);
+    a.number(o.columns);
+    visit(a, o.offset);
+  });
   a.list(v.calls, [&](PlanCall& c) {
     a.text(c.label);
     a.number(c.symbol);
     a.list(c.variants, [&](PlanVariant& variant) { visit(a, variant); });
+    a.number(c.outputs);
   });
 }
 
@@ -178,9 +185,19 @@ class Checker {
       require(k.scratch_bytes >= 0 && k.scratch_bytes < 1 << 30, "scratch");
     linear(plan_.arena_bytes);
     linear(plan_.logits_offset);
+    uint32_t seen = output_bit(Output::kLogits);
+    for (const PlanOutput& o : plan_.outputs) {
+      const bool known = static_cast<int>(o.output) < kNumOutputs;
+      require(known && (seen & output_bit(o.output)) == 0 && o.columns > 0 &&
+                  o.columns < int64_t{1} << 32,
+              "an output");
+      if (known) seen |= output_bit(o.output);
+      linear(o.offset);
+    }
     for (const PlanCall& call : plan_.calls) {
       symbol(call.symbol);
       require(!call.variants.empty(), "a call without variants");
+      require((call.outputs & ~seen) == 0, "the outputs of a call");
       for (const PlanVariant& v : call.variants) variant(v);
     }
     return problem_;
@@ -269,6 +286,22 @@ LinearSize LinearSize::operator+(const LinearSize& other) const {
   return sum;
 }
 
+int64_t Plan::columns(Output output) const {
+  if (output == Output::kLogits) return vocab_size;
+  for (const PlanOutput& o : outputs) {
+    if (o.output == output) return o.columns;
+  }
+  return 0;
+}
+
+const LinearSize& Plan::offset(Output output) const {
+  if (output == Output::kLogits) return logits_offset;
+  const auto found = std::find_if(outputs.begin(), outputs.end(),
+                                  [&](const PlanOutput& o) { return o.output == output; });
+  MLC_CHECK(found != outputs.end()) << output_name(output);
+  return found->offset;
+}
+
 std::string serialize_plan(const Plan& plan) {
   Plan copy = plan;
   Writer writer;
@@ -296,9 +329,11 @@ std::string to_text(const LinearSize& size) {
 }
 
 std::string to_text(const Plan& plan) {
-  std::string text =
-      cat("vocab_size ", plan.vocab_size, "\narena ", to_text(plan.arena_bytes), "\nlogits at ",
-          to_text(plan.logits_offset), "\nconstants ", plan.constants.size(), " bytes\n");
+  std::string text = cat("vocab_size ", plan.vocab_size, "\narena ", to_text(plan.arena_bytes),
+                         "\nlogits at ", to_text(plan.logits_offset), "\n");
+  for (const PlanOutput& o : plan.outputs)
+    text += cat(output_name(o.output), " ", o.columns, " at ", to_text(o.offset), "\n");
+  text += cat("constants ", plan.constants.size(), " bytes\n");
   for (size_t i = 0; i < plan.cache_groups.size(); ++i) {
     const PlanCacheGroup& g = plan.cache_groups[i];
     text += cat(
@@ -314,7 +349,13 @@ std::string to_text(const Plan& plan) {
     text += "\n";
   }
   for (const PlanCall& call : plan.calls) {
-    text += cat("call ", call.label, "\n");
+    text += cat("call ", call.label);
+    if ((call.outputs & output_bit(Output::kLogits)) == 0) {
+      for (const PlanOutput& o : plan.outputs) {
+        if (call.outputs & output_bit(o.output)) text += cat(" for ", output_name(o.output));
+      }
+    }
+    text += "\n";
     for (const PlanVariant& v : call.variants) {
       text += cat("  ", plan_symbol_name(call.symbol),
                   v.max_value == INT64_MAX ? std::string() : cat(" <= ", v.max_value), ": ");

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/outputs.h"
 #include "formats/symbols.h"
 #include "support/dtype.h"
 #include "support/error.h"
@@ -91,6 +92,15 @@ struct PlanCall {
   std::string label;                  // the node it came from, for profiles: "layer0.qkv"
   PlanSymbol symbol = 0;              // chooses the variant
   std::vector<PlanVariant> variants;  // by rising max_value
+  // Set of output_bit(): a step runs the calls of the output that it is asked for, and no others.
+  uint32_t outputs = output_bit(Output::kLogits);
+};
+
+// An output besides the logits.
+struct PlanOutput {
+  Output output = Output::kHidden;
+  int64_t columns = 0;
+  LinearSize offset;  // in the arena, after the output's last call: f32 [output_rows, columns]
 };
 
 struct PlanKernel {
@@ -128,8 +138,14 @@ struct Plan {
   std::string constants;            // bytes
   std::vector<PlanKernel> kernels;  // in the order of the library's kernel table
   LinearSize arena_bytes;
-  LinearSize logits_offset;  // in the arena: f32 [num_logits, vocab_size]
+  LinearSize logits_offset;         // in the arena: f32 [num_logits, vocab_size]
+  std::vector<PlanOutput> outputs;  // besides the logits, each at most once
   std::vector<PlanCall> calls;
+
+  // Columns of an output; 0: the model does not give it.
+  int64_t columns(Output output) const;
+  // Where it lies. Requires that the model gives it.
+  const LinearSize& offset(Output output) const;
 };
 
 std::string serialize_plan(const Plan& plan);

@@ -46,9 +46,11 @@ NodeId GraphBuilder::add_node(Op op, std::vector<NodeId> operands, Attrs attrs) 
   return graph_.add(std::move(node));
 }
 
-Graph GraphBuilder::finish(NodeId result, std::vector<CacheGroup> cache) {
+Graph GraphBuilder::finish(NodeId result, std::vector<CacheGroup> cache,
+                           std::vector<Graph::Extra> extras) {
   graph_.result = result;
   graph_.cache = std::move(cache);
+  graph_.extras = std::move(extras);
   verify(graph_);
   return std::move(graph_);
 }

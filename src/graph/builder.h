@@ -18,7 +18,7 @@ class GraphBuilder {
                    ParameterKind kind = ParameterKind::kPlain);
   NodeId constant(std::vector<double> values);
   NodeId add_node(Op op, std::vector<NodeId> operands, Attrs attrs = {});
-  Graph finish(NodeId result, std::vector<CacheGroup> cache);
+  Graph finish(NodeId result, std::vector<CacheGroup> cache, std::vector<Graph::Extra> extras = {});
   const Type& type(NodeId id) const { return graph_.node(id).type; }
 
  private:

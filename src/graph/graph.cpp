@@ -151,6 +151,7 @@ std::vector<int> count_uses(const Graph& graph) {
     for (const NodeId operand : node.operands) ++uses[static_cast<size_t>(operand)];
   }
   if (graph.result >= 0) ++uses[static_cast<size_t>(graph.result)];
+  for (const Graph::Extra& extra : graph.extras) ++uses[static_cast<size_t>(extra.node)];
   return uses;
 }
 
@@ -239,6 +240,15 @@ void verify(const Graph& graph) {
   }
   MLC_IR_CHECK(graph.result >= 0 && graph.result < static_cast<NodeId>(graph.nodes.size()))
       << "no result";
+  for (const Graph::Extra& extra : graph.extras) {
+    MLC_IR_CHECK(extra.node >= 0 && extra.node < static_cast<NodeId>(graph.nodes.size()))
+        << formats::output_name(extra.output) << " is no value";
+    const Type& type = graph.node(extra.node).type;
+    MLC_IR_CHECK(type.dtype == DType::kF32 && type.shape.size() == 2 &&
+                 type.shape[0] == Dim(formats::output_rows(extra.output)))
+        << formats::output_name(extra.output) << " has type " << to_text(type) << ", not f32["
+        << formats::symbol_name(formats::output_rows(extra.output)) << ", a number]";
+  }
 }
 
 }  // namespace mlc::graph

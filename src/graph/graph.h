@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "formats/outputs.h"
 #include "formats/symbols.h"
 #include "graph/bit_layout.h"
 #include "support/dtype.h"
@@ -155,7 +156,14 @@ struct Graph {
   std::string name = "main";
   std::vector<Node> nodes;
   std::vector<CacheGroup> cache;
-  NodeId result = -1;
+  NodeId result = -1;  // the logits
+  // Other values that a step can be asked for in the place of the result: f32, with the rows of
+  // their output. What they alone need is not computed for the result.
+  struct Extra {
+    formats::Output output;
+    NodeId node;
+  };
+  std::vector<Extra> extras;
 
   const Node& node(NodeId id) const { return nodes[static_cast<size_t>(id)]; }
   Node& node(NodeId id) { return nodes[static_cast<size_t>(id)]; }
@@ -165,7 +173,8 @@ struct Graph {
   std::vector<NodeId> parameters() const;
 };
 
-// The number of nodes that use each node's value (the result counts as a use).
+// The number of nodes that use each node's value (the result and each of the extras count as a
+// use).
 std::vector<int> count_uses(const Graph& graph);
 
 // The type of an operator's result. Throws IrError when the operands do not fit.

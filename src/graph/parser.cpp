@@ -37,6 +37,7 @@ class Parser {
       fail_at(result_place, cat("the result is ", to_text(graph_.node(graph_.result).type),
                                 ", not ", to_text(promised)));
     }
+    while (accept(',')) extra();
     expect('}');
     skip_blanks();
     if (at_ != text_.size()) fail("text after the function");
@@ -227,6 +228,18 @@ class Parser {
     const auto found = values_.find(key);
     if (found == values_.end()) fail_at(begin, "no value %" + key);
     return found->second;
+  }
+
+  void extra() {
+    skip_blanks();
+    const size_t place = at_;
+    const std::string key = name();
+    const auto output = formats::parse_output(key);
+    if (!output || *output == formats::Output::kLogits) fail_at(place, "unknown output " + key);
+    for (const Graph::Extra& other : graph_.extras) {
+      if (other.output == *output) fail_at(place, key + " stands twice");
+    }
+    graph_.extras.push_back({*output, value()});
   }
 
   void argument() {

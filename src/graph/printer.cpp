@@ -81,7 +81,12 @@ class Printer {
       }
       text += attributes(node, node.attrs, &node.epilogue) + "\n";
     }
-    return text + cat("  return ", names_[static_cast<size_t>(graph_.result)], "\n}\n");
+    text += cat("  return ", names_[static_cast<size_t>(graph_.result)]);
+    for (const Graph::Extra& extra : graph_.extras) {
+      text += cat(", ", formats::output_name(extra.output), " ",
+                  names_[static_cast<size_t>(extra.node)]);
+    }
+    return text + "\n}\n";
   }
 
  private:

@@ -83,8 +83,12 @@ NodeId ModelBuilder::layer_norm(NodeId x, const std::string& name, double eps) {
   return graph_.add_node(Op::kLayerNorm, {x, w, b}, {{Attr::kEps, eps}});
 }
 
-Model ModelBuilder::finish(NodeId result, std::vector<graph::CacheGroup> cache) {
-  return {graph_.finish(result, std::move(cache)), std::move(rules_), std::move(unused_)};
+Model ModelBuilder::finish(NodeId logits, NodeId hidden, NodeId embeddings,
+                           std::vector<graph::CacheGroup> cache) {
+  return {graph_.finish(
+              logits, std::move(cache),
+              {{formats::Output::kHidden, hidden}, {formats::Output::kEmbeddings, embeddings}}),
+          std::move(rules_), std::move(unused_)};
 }
 
 DecoderConfig read_decoder_config(const ConfigReader& config) {
@@ -124,7 +128,8 @@ Model build_decoder(const DecoderConfig& c, const ModelOptions& options) {
   const NodeId embedding =
       m.parameter("model.embed_tokens.weight", {c.vocab_size, c.hidden_size},
                   {"model.embed_tokens.weight"}, graph::ParameterKind::kEmbedding);
-  NodeId x = b.add_node(Op::kEmbedding, {in.tokens, embedding});
+  const NodeId embedded = b.add_node(Op::kEmbedding, {in.tokens, embedding});
+  NodeId x = embedded;
   for (int64_t i = 0; i < c.num_layers; ++i) {
     const std::string prefix = cat("model.layers.", i, ".");
     const auto sources = [&](const std::string& block, std::initializer_list<const char*> names) {
@@ -161,13 +166,15 @@ Model build_decoder(const DecoderConfig& c, const ModelOptions& options) {
     m.unused(prefix + "self_attn.rotary_emb.inv_freq");
   }
   x = b.add_node(Op::kGatherRows, {x, in.logit_rows});
+  const NodeId hidden = m.rms_norm(x, "model.norm", c.norm_eps);
   x = m.rms_norm(x, "model.norm", c.norm_eps);
   const NodeId logits = c.tie_word_embeddings
                             ? b.add_node(Op::kMatmul, {x, embedding})
                             : m.linear(x, "lm_head", c.vocab_size, {"lm_head"}, false);
   std::vector<Visibility> layers = c.layers;
   layers.resize(static_cast<size_t>(c.num_layers));
-  return m.finish(logits, cache_groups(layers, c.num_kv_heads, c.head_dim, options.kv_dtype));
+  return m.finish(logits, hidden, embedded,
+                  cache_groups(layers, c.num_kv_heads, c.head_dim, options.kv_dtype));
 }
 
 }  // namespace mlc::models

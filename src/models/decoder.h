@@ -79,7 +79,10 @@ class ModelBuilder {
   }
   void unused(const std::string& source) { unused_.push_back(source); }
 
-  Model finish(graph::NodeId result, std::vector<graph::CacheGroup> cache);
+  // `hidden`: what the head gets, as a value of its own beside the one that the logits are made
+  // of, so that the fusion of those is as without it; `embeddings`: what the first block gets.
+  Model finish(graph::NodeId logits, graph::NodeId hidden, graph::NodeId embeddings,
+               std::vector<graph::CacheGroup> cache);
   const ModelOptions& options() const { return options_; }
 
  private:

@@ -71,7 +71,8 @@ Model build_gpt_neox(const Json& model_config, const ModelOptions& options) {
   const NodeId embedding =
       m.parameter("gpt_neox.embed_in.weight", {vocab, hidden}, {"gpt_neox.embed_in.weight"},
                   graph::ParameterKind::kEmbedding);
-  NodeId x = b.add_node(Op::kEmbedding, {in.tokens, embedding});
+  const NodeId embedded = b.add_node(Op::kEmbedding, {in.tokens, embedding});
+  NodeId x = embedded;
   for (int64_t i = 0; i < num_layers; ++i) {
     const std::string prefix = cat("gpt_neox.layers.", i, ".");
     const std::string qkv_name = prefix + "attention.query_key_value";
@@ -125,12 +126,14 @@ Model build_gpt_neox(const Json& model_config, const ModelOptions& options) {
       m.unused(prefix + "attention." + name);
   }
   x = b.add_node(Op::kGatherRows, {x, in.logit_rows});
+  const NodeId last_hidden = m.layer_norm(x, "gpt_neox.final_layer_norm", eps);
   x = m.layer_norm(x, "gpt_neox.final_layer_norm", eps);
   const NodeId logits = config.boolean_or("tie_word_embeddings", false)
                             ? b.add_node(Op::kMatmul, {x, embedding})
                             : m.linear(x, "embed_out", vocab, {"embed_out"}, false);
   const std::vector<Visibility> layers(static_cast<size_t>(num_layers));
-  return m.finish(logits, cache_groups(layers, heads, head_dim, options.kv_dtype));
+  return m.finish(logits, last_hidden, embedded,
+                  cache_groups(layers, heads, head_dim, options.kv_dtype));
 }
 
 }  // namespace mlc::models

@@ -103,7 +103,8 @@ int64_t Model::weight_bytes() const {
   return bytes;
 }
 
-Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
+Result<void> Model::prepare(const StepTables& tables, const KvCache& cache,
+                            formats::Output output) {
   const int64_t arena_bytes = evaluate(plan().arena_bytes, tables);
   if (arena_bytes > arena_.bytes()) {
     arena_ = Memory();  // nothing in it outlives a step
@@ -136,7 +137,7 @@ Result<void> Model::prepare(const StepTables& tables, const KvCache& cache) {
   for (size_t c = 0; c < plan().calls.size(); ++c) {
     const formats::PlanCall& call = plan().calls[c];
     const int64_t value = tables.sizes[call.symbol];
-    if (value == 0) continue;
+    if (value == 0 || (call.outputs & formats::output_bit(output)) == 0) continue;
     const auto variant =
         std::find_if(call.variants.begin(), call.variants.end(),
                      [&](const formats::PlanVariant& v) { return value <= v.max_value; });
@@ -211,16 +212,24 @@ int64_t Model::next_launch(int64_t thread) {
 }
 
 Result<std::span<const float>> Model::run(const KvCache& cache,
-                                          std::span<const SequenceTokens> batch) {
+                                          std::span<const SequenceTokens> batch,
+                                          formats::Output output) {
+  const int64_t columns = plan().columns(output);
+  if (columns == 0) {
+    return user_error(library_.path(),
+                      cat("gives no ", formats::output_name(output),
+                          output == formats::Output::kHidden ? " states" : ""),
+                      "", "compile the library again with this mlc_llm");
+  }
   const StepTables tables = make_step_tables(plan(), cache, batch, pool_.size());
-  MLC_RETURN_IF_ERROR(prepare(tables, cache));
+  MLC_RETURN_IF_ERROR(prepare(tables, cache, output));
   launch_ = 0;
   spent_.assign(spent_.size(), {});
   if (!launches_.empty()) pool_.run(*this, launches_[0].tasks);
-  const auto* logits =
-      reinterpret_cast<const float*>(arena_.data() + evaluate(plan().logits_offset, tables));
-  return std::span<const float>(logits,
-                                tables.logit_rows.size() * static_cast<size_t>(vocab_size()));
+  const auto* values =
+      reinterpret_cast<const float*>(arena_.data() + evaluate(plan().offset(output), tables));
+  const int64_t rows = tables.sizes[formats::plan_symbol(formats::output_rows(output))];
+  return std::span<const float>(values, static_cast<size_t>(rows * columns));
 }
 
 void Model::start_profile() {

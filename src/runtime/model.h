@@ -36,7 +36,10 @@ class Model final : private ThreadPool::Work {
 
   // Computes a step. The cache has room for the batch's tokens already. Returns the logits, f32
   // [wanted rows, vocab_size], valid until the next step; an error where memory is short.
-  Result<std::span<const float>> run(const KvCache& cache, std::span<const SequenceTokens> batch);
+  // Another output in their place: its rows and columns (docs/library_format.md), an error where
+  // the library does not give it.
+  Result<std::span<const float>> run(const KvCache& cache, std::span<const SequenceTokens> batch,
+                                     formats::Output output = formats::Output::kLogits);
 
   const formats::Plan& plan() const { return library_.plan(); }
   const ModelLibrary& library() const { return library_; }
@@ -60,7 +63,7 @@ class Model final : private ThreadPool::Work {
 
   Model(ModelLibrary library, formats::ParameterShards weights, int64_t threads);
   Result<void> bind_weights();
-  Result<void> prepare(const StepTables& tables, const KvCache& cache);
+  Result<void> prepare(const StepTables& tables, const KvCache& cache, formats::Output output);
   void run_tasks(int64_t thread, int64_t begin, int64_t end) override;
   int64_t next_launch(int64_t thread) override;
   void call_kernel(const Launch& launch, int64_t thread, int64_t begin, int64_t end) const;

@@ -561,12 +561,13 @@ def libraries_of_something_else(program):
         refuse(program, "debug", "greedy", other, *greedy[3:], words=[f"error: {other}/{words}", str(library), "is the library for "])
 
     good = library.read_bytes()
-    magic = struct.pack("<QQ", 0x31304C444D434C4D, 1)  # MLC_MODEL_LIBRARY_MAGIC, MLC_MODEL_LIBRARY_ABI
+    abi = 2  # MLC_MODEL_LIBRARY_ABI
+    magic = struct.pack("<QQ", 0x31304C444D434C4D, abi)  # MLC_MODEL_LIBRARY_MAGIC
     check(good.count(magic) == 1, "formats/model_library.h has another magic or ABI: change it here")
     size, at = len(good), good.index(magic)
     refuse_all(program, library, good, [
-        (good.replace(magic, magic[:8] + struct.pack("<Q", 0)), [f"error: {library}: has the library interface 0\n  expected 1", "compile the library again"]),
-        (good.replace(magic, magic[:8] + struct.pack("<Q", 2)), [f"error: {library}: has the library interface 2\n  expected 1", "use a newer mlc_llm"]),
+        (good.replace(magic, magic[:8] + struct.pack("<Q", abi - 1)), [f"error: {library}: has the library interface {abi - 1}\n  expected {abi}", "compile the library again"]),
+        (good.replace(magic, magic[:8] + struct.pack("<Q", abi + 1)), [f"error: {library}: has the library interface {abi + 1}\n  expected {abi}", "use a newer mlc_llm"]),
         (good[:at] + b"X" + good[at + 1:], f"error: {library}: is no model library"),
         (good.replace(b"mlc_llm_model_library", b"mlc_llm_other_library"), f"error: {library}: "),
         (good[:-1], [f"error: {library}: has ", "as its headers say\n  the file is cut off or damaged"]),

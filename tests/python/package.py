@@ -228,7 +228,6 @@ show(cm.generate, "a" * 600)
 show(cm.generate, "a", GenerationConfig(temperature=-1))
 show(cm.generate, [{"role": "assistant", "content": "a"}])
 show(cm.benchmark_generate, "a", -1)
-show(cm.embed_text, "a")
 engine = MLCEngine(model, model_lib=library)
 create = engine.chat.completions.create
 messages = [{"role": "user", "content": "hi"}]
@@ -239,6 +238,13 @@ show(create, messages=messages, top_logprobs=2, stream=True)
 show(create, messages=messages, logprobs=2)
 show(create, messages=messages, max_tokens=0)
 show(create, messages=messages, n=0)
+embed = engine.embeddings.create
+show(embed, input=[])
+show(embed, input=["a", ""])
+show(embed, input=[["a"]])
+show(embed, input=[True])
+show(embed, input="a", encoding_format="int8")
+show(embed, input="a", dimensions=65)
 engine.terminate()
 try:
     create(messages=messages)
@@ -256,7 +262,6 @@ except Exception as error:
             "MLCUserError False error: temperature: is -1.0\n  expected a number of at least 0\n",
             "error: prompt: does not end with a message of the user\n",
             "error: generate_length: is -1\n",
-            "error: embed_text: is not implemented\n",
             "error: request: unknown member temprature\n",
             "did you mean temperature?\n",
             "error: response_format: unknown type jsno_object\n",
@@ -265,6 +270,11 @@ except Exception as error:
             "error: logprobs: is an integer\n  expected true or false\n",
             "error: max_tokens: is 0\n",
             "error: n: is 0\n",
+            "error: input: is empty\n  expected at least one text",
+            "error: input: text 1 is empty\n  expected at least one character",
+            "error: input: is of another form\n  expected a text, a list of token ids, ",
+            "error: encoding_format: is int8\n  expected float or base64",
+            "error: dimensions: is 65\n  expected a number from 1 to 64, the model's",
             "error: engine: is closed\n"):
         check(expected in out, expected, "is not in", out)
     check("no error" not in out, out)
@@ -486,6 +496,155 @@ asyncio.run(main())
 """, folder.model, folder.library)
 
 
+def vectors_are_those_of_the_reference(program):
+    """Of a conformance model of each family, whose weights are kept as they are stored. Their heads have enough rows to tell the hidden
+    state from the logits: those of transformers, in golden.npz, give transformers' hidden states."""
+    models = shared_path("conformance/models")
+    folder = Folder(program)
+    for name, head, table in (("gpt_neox", "embed_out", "gpt_neox.embed_in"), ("llama_head_dim", "lm_head", "model.embed_tokens"),
+                              ("mistral_nemo", "lm_head", "model.embed_tokens"), ("qwen2_yarn", "lm_head", "model.embed_tokens")):
+        source, model, library = models / name, program.folder / name, program.folder / name / "lib.so"
+        program.run("convert_weight", source, "--quantization", "q0f32", "-o", model)
+        program.run("gen_config", source, "--quantization", "q0f32", "--conv-template", "LM", "-o", model)
+        program.run("compile", model, "-o", library)
+        folder.python(COMPARE_VECTORS, source, model, library, head, table, numpy=True)
+
+
+COMPARE_VECTORS = """
+import json, pathlib, sys
+import numpy
+from mlc_llm import ChatModule, MLCEngine
+source, model, library, head_name, table_name = sys.argv[1:]
+data = (pathlib.Path(source) / "model.safetensors").read_bytes()
+begin = 8 + int.from_bytes(data[:8], "little")
+header = json.loads(data[8:begin])
+def tensor(name):
+    entry = header[name]
+    first, end = entry["data_offsets"]
+    assert entry["dtype"] == "BF16", entry
+    bits = numpy.frombuffer(data[begin + first:begin + end], "<u2")
+    return (bits.astype("<u4") << 16).view("<f4").reshape(entry["shape"])
+head, table = tensor(head_name + ".weight"), tensor(table_name + ".weight")
+golden = json.loads((pathlib.Path(source) / "golden.json").read_text())
+arrays = numpy.load(pathlib.Path(source) / "golden.npz")
+engine = MLCEngine(model, model_lib=library)
+for number in range(3):
+    ids = golden["prompts"][number]["tokens"]
+    logits = arrays[f"all_{number}"].astype(float)
+    want, _, rank, _ = numpy.linalg.lstsq(head.astype(float), logits.T, rcond=None)
+    assert rank == head.shape[1], rank
+    got = engine.hidden_states(ids)
+    assert got.dtype == numpy.float32 and got.shape == (len(ids), head.shape[1]), (got.dtype, got.shape)
+    error = abs(got - want.T).max() / abs(want).max()
+    assert error < 1e-3, (number, error)      # the tolerance of q0f32
+    # The same as a whole: the eos that is there already is not put there again.
+    eos = engine.info()["config"]["eos_token_id"]
+    last = engine.hidden_states([*ids, eos])[-1]
+    for input in (ids, [*ids, eos]):
+        embedding = engine.embedding_array(input)
+        numpy.testing.assert_allclose(embedding, last / numpy.linalg.norm(last), atol=1e-6)
+cm = ChatModule(model, model_lib_path=library)
+text = "two birds"
+numpy.testing.assert_array_equal(cm.embed_text(text), table[engine.encode(text)])
+engine.terminate()
+"""
+
+
+def embeddings_have_openais_form(program):
+    folder = Folder(program)
+    config = json.loads((folder.model / "mlc-chat-config.json").read_text())
+    mean = folder.path / "mean"
+    shutil.copytree(folder.model, mean)
+    (mean / "mlc-chat-config.json").write_text(json.dumps({**config, "embedding_metadata": {"pooling_strategy": "mean", "normalize": False}}))
+    folder.python("""
+import asyncio, base64, json, math, struct, sys
+from mlc_llm import AsyncMLCEngine, MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[3])
+create = engine.embeddings.create
+response = create(input=["hello", "hello world", "hello"])
+assert [e.index for e in response.data] == [0, 1, 2] and response.object == "list" and response.data[0].object == "embedding"
+first, second, third = (e.embedding for e in response.data)
+assert first == third != second and len(first) == 64
+assert abs(math.fsum(x * x for x in first) - 1) < 1e-6
+eos = json.loads(json.dumps(engine.info()["config"]["eos_token_id"]))
+eos = eos[0] if isinstance(eos, list) else eos
+ids = engine.encode("hello", add_special=True)
+assert response.usage.prompt_tokens == response.usage.total_tokens == 3 * (len(ids) + 1) + 6, response.usage
+for same in (create(input="hello"), create(input=ids), create(input=[ids]), create(input=[*ids, eos])):
+    assert [e.embedding for e in same.data] == [first]
+text = create(input="hello", encoding_format="base64").data[0].embedding
+assert list(struct.unpack("<64f", base64.b64decode(text))) == first
+few = create(input="hello", dimensions=8).data[0].embedding
+length = math.sqrt(sum(x * x for x in first[:8]))
+assert len(few) == 8 and all(abs(a - b / length) < 1e-6 for a, b in zip(few, first))
+long = create(input="a" * 2000)                          # longer than the context: cut, with its eos
+assert long.usage.prompt_tokens == 512, long.usage
+assert json.loads(response.model_dump_json())["data"][1]["embedding"] == second
+
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[3])
+    several = await asyncio.gather(engine.embeddings.create(input="hello"), engine.chat.completions.create(
+        messages=[{"role": "user", "content": "hi"}], max_tokens=20), engine.embeddings.create(input="hello world"))
+    assert several[0].data[0].embedding == first and several[2].data[0].embedding == second
+    engine.terminate()
+asyncio.run(main())
+engine.terminate()
+pooled = MLCEngine(sys.argv[2], model_lib=sys.argv[3])
+mean = pooled.embeddings.create(input="hello").data[0].embedding
+assert mean != first and abs(sum(x * x for x in mean) - 1) > 1e-3      # as the config says
+""", folder.model, mean, folder.library)
+
+
+def answers_call_tools(program):
+    """tool_choice makes a model of random weights write a call, in each format; what it wrote is read back, and goes back into a conversation."""
+    folder = Folder(program)
+    begin = "{% for m in messages %}{{ m.role }}{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments.unit }}{% endfor %}{% endfor %}"
+    for name, form in (("hermes", "<tool_call>"), ("mistral", "[TOOL_CALLS]"), ("llama", '{"name": function name, "parameters": {}')):
+        model = folder.path / name
+        shutil.copytree(folder.model, model)
+        config = json.loads((model / "mlc-chat-config.json").read_text())
+        config["conv_template"]["chat_template"] = {"template": begin + "{{ '" + form + "' if tools }}", "special_tokens": {}}
+        (model / "mlc-chat-config.json").write_text(json.dumps(config))
+        folder.python("""
+import asyncio, json, sys
+from mlc_llm import AsyncMLCEngine, MLCEngine
+engine = MLCEngine(sys.argv[1], model_lib=sys.argv[2])
+parameters = {"type": "object", "properties": {"unit": {"enum": ["c", "f"]}}, "required": ["unit"], "additionalProperties": False}
+tools = [{"type": "function", "function": {"name": name, "parameters": parameters}} for name in ("weather", "clock")]
+messages = [{"role": "user", "content": "hi"}]
+create = engine.chat.completions.create
+def check(call, names):
+    assert call.function.name in names and json.loads(call.function.arguments)["unit"] in ("c", "f") and len(call.id) == 9, call
+response = create(messages=messages, tools=tools, tool_choice="required", n=3, seed=1)
+for choice in response.choices:
+    assert choice.finish_reason == "tool_calls" and choice.message.content is None, choice
+    (call,) = choice.message.tool_calls
+    check(call, ("weather", "clock"))
+named = {"type": "function", "function": {"name": "clock"}}
+choice = create(messages=messages, tools=tools, tool_choice=named, seed=1).choices[0]
+check(choice.message.tool_calls[0], ("clock",))
+deltas = [c for chunk in create(messages=messages, tools=tools, tool_choice=named, seed=1, stream=True) for c in chunk.choices]
+assert "".join(d.delta.content for d in deltas) == "" and deltas[-1].finish_reason == "tool_calls", deltas
+(call,) = [call for d in deltas for call in d.delta.tool_calls or []]
+assert call.function == choice.message.tool_calls[0].function and call.index == 0
+# OpenAI's way on: the message and the result.
+message = choice.message.model_dump()
+result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "21"}
+after = create(messages=[*messages, message, result], tools=tools, max_tokens=3)
+assert after.choices[0].message.tool_calls is None and after.usage.prompt_tokens > response.usage.prompt_tokens
+plain = create(messages=messages, tools=tools, tool_choice="none", max_tokens=5, seed=1).choices[0]
+assert plain.message.tool_calls is None and plain.message.content is not None
+
+async def main():
+    engine = AsyncMLCEngine(sys.argv[1], model_lib=sys.argv[2])
+    response = await engine.chat.completions.create(messages=messages, tools=tools, tool_choice=named, seed=1)
+    assert response.choices[0].message.tool_calls[0].function == call.function
+    engine.terminate()
+asyncio.run(main())
+engine.terminate()
+""", model, folder.library)
+
+
 if __name__ == "__main__":
     if not os.path.exists(PYTHON):
         sys.exit(f"{PYTHON}: does not exist")
@@ -494,4 +653,5 @@ if __name__ == "__main__":
           requests_of_asyncio_share_steps, ctrl_c_ends_an_answer_and_not_the_engine, other_threads_run_while_a_model_computes,
           errors_are_those_of_the_command_line, conversations_that_outgrow_the_context_lose_their_oldest_turns,
           a_template_that_raises_is_an_exception, benchmark_generate_writes_so_many_tokens, several_answers_are_those_of_seeds_in_a_row,
-          log_probabilities_are_those_of_the_model, offsets_of_tokens_that_are_no_texts, answers_are_in_the_form_that_was_asked_for], at_once=2)
+          log_probabilities_are_those_of_the_model, offsets_of_tokens_that_are_no_texts, answers_are_in_the_form_that_was_asked_for, vectors_are_those_of_the_reference,
+          embeddings_have_openais_form, answers_call_tools], at_once=2)

@@ -285,6 +285,7 @@ class Repl {
         history_.drop_older_half();
         break;
       case engine::FinishReason::kStop:
+      case engine::FinishReason::kToolCalls:
       case engine::FinishReason::kCancelled:
       case engine::FinishReason::kError:
         break;

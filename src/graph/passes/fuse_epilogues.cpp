@@ -56,6 +56,11 @@ bool fits(const Node& producer, const Node& consumer) {
 
 void fuse_epilogues(Graph& graph) {
   const std::vector<int> uses = count_uses(graph);
+  const auto is_output = [&](NodeId id) {
+    return id == graph.result ||
+           std::any_of(graph.extras.begin(), graph.extras.end(),
+                       [&](const Graph::Extra& extra) { return extra.node == id; });
+  };
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& consumer = graph.nodes[i];
     if (!consumer.epilogue.empty()) continue;
@@ -66,7 +71,7 @@ void fuse_epilogues(Graph& graph) {
          k < (commutes ? consumer.base_operands() : std::min(1, consumer.base_operands())); ++k) {
       const NodeId candidate = consumer.operands[static_cast<size_t>(k)];
       const Node& producer = graph.node(candidate);
-      const bool single = uses[static_cast<size_t>(candidate)] == 1 && candidate != graph.result;
+      const bool single = uses[static_cast<size_t>(candidate)] == 1 && !is_output(candidate);
       // The epilogue's running value has the shape of the result; the other operand may be a row.
       if (!single || !takes_epilogue(producer.op) || !fits(producer, consumer)) continue;
       if (commutes && producer.type.shape != consumer.type.shape) continue;
@@ -90,13 +95,15 @@ void fuse_epilogues(Graph& graph) {
 }
 
 void remove_dead_nodes(Graph& graph) {
+  std::vector<bool> is_output(graph.nodes.size(), false);
+  is_output[static_cast<size_t>(graph.result)] = true;
+  for (const Graph::Extra& extra : graph.extras) is_output[static_cast<size_t>(extra.node)] = true;
   std::vector<bool> live(graph.nodes.size(), false);
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
     const bool appends = node.op == Op::kKvAppend || has(node, Op::kKvAppend);
     // Inputs and parameters are the interface: they stay.
-    if (node.op == Op::kInput || node.op == Op::kParameter || appends ||
-        static_cast<NodeId>(i) == graph.result)
+    if (node.op == Op::kInput || node.op == Op::kParameter || appends || is_output[i])
       live[i] = true;
     if (!live[i]) continue;
     for (const NodeId operand : node.operands) live[static_cast<size_t>(operand)] = true;
@@ -111,6 +118,7 @@ void remove_dead_nodes(Graph& graph) {
   }
   graph.nodes = std::move(kept);
   graph.result = moved[static_cast<size_t>(graph.result)];
+  for (Graph::Extra& extra : graph.extras) extra.node = moved[static_cast<size_t>(extra.node)];
 }
 
 }  // namespace mlc::graph

@@ -39,6 +39,7 @@ void quantize_activations(Graph& graph) {
     moved[i] = graph.add(std::move(node));
   }
   graph.result = moved[static_cast<size_t>(graph.result)];
+  for (Graph::Extra& extra : graph.extras) extra.node = moved[static_cast<size_t>(extra.node)];
 }
 
 }  // namespace mlc::graph
