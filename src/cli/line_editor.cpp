@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "cli/terminal.h"
+#include "support/file.h"
+#include "support/process.h"
 #include "support/strings.h"
 
 namespace mlc::cli {
@@ -104,10 +106,12 @@ unsigned char interrupt(EditLine* editor, wint_t) {
 struct LineEditor::State {
   EditLine* editor = nullptr;
   HistoryW* history = nullptr;
+  std::string history_file;
   Shared shared;
 };
 
-LineEditor::LineEditor(std::string prompt) : state_(std::make_unique<State>()) {
+LineEditor::LineEditor(std::string prompt, std::string history_file)
+    : state_(std::make_unique<State>()) {
   State& s = *state_;
   // Typed characters are read as UTF-8 whatever the locale.
   if (setlocale(LC_CTYPE, "") == nullptr || std::string_view(nl_langinfo(CODESET)) != "UTF-8")
@@ -119,6 +123,8 @@ LineEditor::LineEditor(std::string prompt) : state_(std::make_unique<State>()) {
   HistEventW event;
   history_w(s.history, &event, H_SETSIZE, 1000);
   history_w(s.history, &event, H_SETUNIQUE, 1);
+  s.history_file = std::move(history_file);
+  if (!s.history_file.empty()) history_w(s.history, &event, H_LOAD, s.history_file.c_str());
   el_wset(s.editor, EL_CLIENTDATA, &s.shared);
   el_wset(s.editor, EL_PROMPT_ESC, prompt_of, kInvisible);
   el_wset(s.editor, EL_EDITOR, L"emacs");
@@ -134,6 +140,15 @@ LineEditor::LineEditor(std::string prompt) : state_(std::make_unique<State>()) {
 }
 
 LineEditor::~LineEditor() {
+  if (!state_->history_file.empty() &&
+      make_directories(path_directory(state_->history_file)).ok()) {
+    // Written beside it and put in its place: two sessions at once leave one's history, not half.
+    const std::string path = cat(state_->history_file, ".", process_id());
+    HistEventW event;
+    if (history_w(state_->history, &event, H_SAVE, path.c_str()) == -1 ||
+        std::rename(path.c_str(), state_->history_file.c_str()) != 0)
+      std::remove(path.c_str());
+  }
   history_wend(state_->history);
   el_end(state_->editor);
 }

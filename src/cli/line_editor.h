@@ -14,7 +14,10 @@ namespace mlc::cli {
 
 class LineEditor {
  public:
-  explicit LineEditor(std::string prompt);
+  // What was typed in earlier sessions is read from `history_file` and written to it at the end,
+  // the last thousand messages; neither where it is empty. A file that can't be read or written
+  // only costs the history.
+  LineEditor(std::string prompt, std::string history_file);
   ~LineEditor();
 
   // What was typed, UTF-8, without its last newline; nothing at the end of the input. Not empty.

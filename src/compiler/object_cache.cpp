@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compiler/object_cache.h"
 
-#include <algorithm>
-#include <cstdio>
-
 #include "formats/md5.h"
 #include "kernel/text.h"
+#include "support/cache.h"
 #include "support/file.h"
 #include "support/strings.h"
 
@@ -40,6 +38,7 @@ std::optional<std::string> ObjectCache::find(const std::string& key) const {
   if (!file.ok() || file->size() < kDigestDigits) return std::nullopt;
   std::string object = file->substr(kDigestDigits);
   if (digest(object) != std::string_view(*file).substr(0, kDigestDigits)) return std::nullopt;
+  mark_as_used(path(key));
   return object;
 }
 
@@ -49,21 +48,7 @@ void ObjectCache::put(const std::string& key, const std::string& object) const {
 }
 
 void ObjectCache::limit(uint64_t bytes) const {
-  if (folder_.empty()) return;
-  const auto names = list_directory(folder_);
-  if (!names.ok()) return;
-  const auto size = [&](const std::string& name) {
-    const auto result = file_bytes(path_join(folder_, name));
-    return result.ok() ? *result : 0;  // another process may have removed it
-  };
-  uint64_t sum = 0;
-  for (const std::string& name : *names) sum += size(name);
-  if (sum <= bytes) return;
-  for (const std::string& name : *names) {
-    if (sum <= bytes / 2) break;
-    sum -= std::min(sum, size(name));
-    std::remove(path_join(folder_, name).c_str());
-  }
+  if (!folder_.empty()) limit_folder(folder_, bytes);
 }
 
 }  // namespace mlc::compiler

@@ -22,7 +22,7 @@ class ObjectCache {
 
   std::optional<std::string> find(const std::string& key) const;
   void put(const std::string& key, const std::string& object) const;
-  // Halves the cache where it has more bytes; by name, which is as good as chance.
+  // Halves the cache where it has more bytes; what was used last stays.
   void limit(uint64_t bytes) const;
 
  private:

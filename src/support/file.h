@@ -25,6 +25,10 @@ std::string path_extension(std::string_view path);  // ".so", or "" where there 
 bool file_exists(const std::string& path);  // a file or a directory
 bool is_directory(const std::string& path);
 Result<uint64_t> file_bytes(const std::string& path);
+// When the file was written or marked as used: nanoseconds since 1970.
+Result<int64_t> file_time(const std::string& path);
+// Makes file_time now; without effect where that may not be.
+void mark_as_used(const std::string& path);
 // Names (not paths) in a directory, sorted; without "." and "..".
 Result<std::vector<std::string>> list_directory(const std::string& path);
 Result<void> make_directories(const std::string& path);

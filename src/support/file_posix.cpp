@@ -114,6 +114,19 @@ Result<uint64_t> file_bytes(const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+Result<int64_t> file_time(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return system_error(path, "open");
+#ifdef __APPLE__
+  const timespec& time = info.st_mtimespec;
+#else
+  const timespec& time = info.st_mtim;
+#endif
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+void mark_as_used(const std::string& path) { utimensat(AT_FDCWD, path.c_str(), nullptr, 0); }
+
 Result<std::vector<std::string>> list_directory(const std::string& path) {
   DIR* directory = opendir(path.c_str());
   if (directory == nullptr) return system_error(path, "open");

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "support/cache.h"
 #include "support/file.h"
 #include "support/strings.h"
 #include "tokenizers/flat_file.h"
@@ -16,8 +17,9 @@ namespace {
 
 // To be raised when a table's layout changes or a field gets another meaning.
 constexpr uint64_t kVersion = 3;
-constexpr uint64_t kMagic = 0x6b6f74636c6d2e00;      // also tells the byte order
-constexpr size_t kWorthCompiling = size_t{2} << 20;  // bytes of JSON: read in about 10 ms
+constexpr uint64_t kMagic = 0x6b6f74636c6d2e00;           // also tells the byte order
+constexpr uint64_t kMaxCacheBytes = uint64_t{256} << 20;  // a tokenizer takes 3 to 20 MB
+constexpr size_t kWorthCompiling = size_t{2} << 20;       // bytes of JSON: read in about 10 ms
 
 struct Header {
   uint64_t magic = kMagic;
@@ -125,13 +127,17 @@ Result<std::unique_ptr<Tokenizer>> tokenizer_from_json_or_cache(std::string_view
       const Bytes bytes = file.value().bytes();
       auto tokenizer = tokenizer_from_compiled(
           {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, where);
-      if (tokenizer != nullptr) return tokenizer;
+      if (tokenizer != nullptr) {
+        mark_as_used(path);
+        return tokenizer;
+      }
     }
   }
   MLC_ASSIGN_OR_RETURN(JsonTokenizer made, compile_tokenizer_json(json, where));
   // A cache that can't be written only costs time.
-  if (!made.compiled.empty() && make_directories(directory).ok())
-    (void)write_file(path, made.compiled);
+  if (!made.compiled.empty() && make_directories(directory).ok() &&
+      write_file(path, made.compiled).ok())
+    limit_folder(directory, kMaxCacheBytes);
   return std::move(made.tokenizer);
 }
 

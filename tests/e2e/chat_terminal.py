@@ -20,7 +20,7 @@ class Terminal:
     def __init__(self, program, *arguments, locale="C.UTF-8", **more):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            environment = {**program.environment, "TERM": "xterm", "COLUMNS": "100", "LC_ALL": locale, **more}
+            environment = {**program.environment, "TERM": "xterm", "COLUMNS": "100", "LC_ALL": locale, "MLC_CHAT_HISTORY": "OFF", **more}
             os.execve(program.path, ["mlc_llm", *map(str, arguments)], environment)
         self.raw = ""  # all that came
         self.text = ""  # what was shown and not yet looked at, without control sequences
@@ -118,6 +118,22 @@ def a_line_can_be_edited_and_called_back(program):
     terminal.type("/set\r")
     terminal.expect("temperature=0.1255;")
     terminal.leave()
+
+
+def what_was_typed_is_there_in_the_next_session(program):
+    file = program.folder / "state/history"
+    for typed, shown in (("first \u00e9\r", "first"), (UP + "!\r", "first \u00e9!")):
+        terminal = start(program, "--max-tokens", 3, MLC_CHAT_HISTORY=str(file))
+        terminal.type(typed)
+        terminal.expect(re.escape(shown))
+        terminal.leave()
+    check(file.stat().st_mode & 0o077 == 0, "others may read it", oct(file.stat().st_mode))
+    check(list(file.parent.iterdir()) == [file], "something else was left", list(file.parent.iterdir()))
+    file.write_bytes(b"no history\n")
+    terminal = start(program, MLC_CHAT_HISTORY=str(file))
+    terminal.type(CTRL_D)
+    check(terminal.status() == 0)
+    check("no history" in file.read_text() or file.read_text().startswith("_HiStOrY_"), file.read_text())
 
 
 def letters_beyond_ascii_are_edited_whole(program):
@@ -245,7 +261,8 @@ def a_signal_from_outside_ends_the_program(program):
 
 
 if __name__ == "__main__":
-    main([answers_and_leaves_with_ctrl_d, exit_leaves, a_line_can_be_edited_and_called_back, letters_beyond_ascii_are_edited_whole,
+    main([answers_and_leaves_with_ctrl_d, exit_leaves, a_line_can_be_edited_and_called_back,
+          what_was_typed_is_there_in_the_next_session, letters_beyond_ascii_are_edited_whole,
           escape_enter_begins_a_new_line, messages_of_several_lines, colours_are_for_terminals_that_want_them,
           a_spinner_turns_while_a_long_prompt_is_read, ctrl_c_clears_the_line_and_leaves_when_pressed_twice,
           ctrl_c_stops_an_answer_and_not_the_program, a_signal_from_outside_ends_the_program])

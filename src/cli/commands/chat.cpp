@@ -19,6 +19,7 @@
 #include "engine/prompt.h"
 #include "formats/chat_config.h"
 #include "jit/open_model.h"
+#include "support/cache.h"
 #include "support/printable.h"
 #include "support/process.h"
 #include "support/strings.h"
@@ -108,7 +109,7 @@ class Repl {
       const InterruptGuard
           guard;  // the editor has Ctrl-C as a key; what comes besides stops an answer at most
       std::printf("%s%s", kHelp, kKeys);
-      LineEditor editor(">>>");
+      LineEditor editor(">>>", chat_history_file());
       while (const auto message = editor.read()) {
         if (!turn(message->text, message->literal)) break;
       }

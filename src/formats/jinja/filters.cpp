@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jinja's filters, with `tojson` as transformers defines it. Left out, since no prompt needs them:
-// pprint, random, striptags, urlize, wordwrap, xmlattr. Filters that give generators in Jinja work
+// pprint, random, striptags, urlize, wordwrap. Filters that give generators in Jinja work
 // at once here.
 #include <algorithm>
 #include <cmath>

@@ -5,8 +5,8 @@
 //
 // A template comes with a foreign file: every rendering is bounded in memory, steps and depth.
 // What differs from Jinja: integers have 64 bits; generators are worked out at once; `|safe` and
-// `|escape` give plain text; there are no filters pprint, random, striptags, urlize, wordwrap and
-// xmlattr, no function lipsum, no statement autoescape.
+// `|escape` give plain text; there are no filters pprint, random, striptags, urlize and
+// wordwrap, no function lipsum, no statement autoescape.
 #pragma once
 
 #include <memory>
