@@ -80,7 +80,7 @@ def sources():
     """What a program needs that runs libraries: formats has a few files more, which the linker leaves out."""
     files = [p for folder in ("support", "target", "runtime") for p in sorted((ROOT / "src" / folder).glob("*.cpp"))]
     files = [p for p in files if not p.stem.endswith(("_test", "_fuzzer", "_wasm")) and not p.stem.startswith(("host_", "amx_emulator")) and p.stem != "version"]
-    files += [ROOT / "src/formats" / f"{name}.cpp" for name in ("parameter_index", "parameter_shards", "plan", "symbols", "weight_file")]
+    files += [ROOT / "src/formats" / f"{name}.cpp" for name in ("outputs", "parameter_index", "parameter_shards", "plan", "symbols", "weight_file")]
     return [*files, ROOT / "src/target/host_aarch64.cpp", ROOT / "tests/e2e/support/run_library.cpp"]
 
 
