@@ -14,8 +14,7 @@ namespace mlc::runtime {
 // be reserved.
 class Memory {
  public:
-  // Huge pages, where the system has them, save misses of the TLB and of the caches (addresses that
-  // are some KB apart never fall on each other), and take room by 2 MB.
+  // Huge pages, where the system has them, save misses of the TLB, and take room by 2 MB.
   enum class Pages : uint8_t { kSmall, kHuge };
 
   static Result<Memory> reserve(int64_t bytes, Pages pages = Pages::kSmall);

@@ -338,7 +338,8 @@ TEST(InterpretedKernels, OfBlocksGiveTheLogitsOfOthers) {
 TEST(KernelsWithoutFixedOrder, SumsOfTilesLeaveTheInterpretersBytes) {
   const std::string level = "x86-64-v4-amx";
   const std::vector<std::string> levels = runnable_levels();
-  if (std::find(levels.begin(), levels.end(), level) == levels.end()) GTEST_SKIP();
+  if (std::find(levels.begin(), levels.end(), level) == levels.end())
+    GTEST_SKIP() << "no AMX here, nor can it be emulated";
   const std::vector<int32_t> tokens = test_tokens(131, kTinyVocab);
   for (const Case& c : cases()) {
     if (c.name != "q4f16_1_O2" && c.name != "q3f16_1_O2" && c.name != "q4f16_0_O2" &&

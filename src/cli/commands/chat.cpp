@@ -323,7 +323,8 @@ class Repl {
 int run_chat(Arguments arguments) {
   ChatOptions options;
   ArgumentParser parser("chat",
-                        "Talks to a model. At a terminal: line editing, history, /help. Else every "
+                        "Talks to a model. At a terminal: line editing, history (kept, see "
+                        "MLC_CHAT_HISTORY in docs/env.md), /help. Else every "
                         "line of standard input is a turn; answers go to "
                         "standard output and all else to standard error.",
                         {"mlc_llm chat dist/llama",

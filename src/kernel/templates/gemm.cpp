@@ -255,25 +255,12 @@ class Gemm {
       unpack_floats(first, existing);
       return;
     }
-    if (weights_->by_rows()) {
-      b_.serial("c", existing,
-                [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); });
-    } else {
-      const bool aligned =
-          weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
-      const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
-      const Expr done = b_.let("done", whole * kLanes);
-      // All columns of a group, since memory gives its bandwidth to long runs only.
-      b_.serial("g", sizes_.steps * 8, [&](const Expr& group) {
-        b_.serial("c", whole, [&](const Expr& c) {
-          unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), group, kLanes);
+    for_stored_columns(
+        b_, *weights_, epilogue_.blocks().width, existing, sizes_.steps * 8,
+        [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); },
+        [&](const Expr& c, const Expr& group, int lanes) {
+          unpack_columns(b_.let("n", first + c), b_.let("column", c + at), group, lanes);
         });
-        b_.serial("c", existing - done, [&](const Expr& c) {
-          unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), group,
-                         1);
-        });
-      });
-    }
     b_.serial("missing", index(columns) - existing, [&](const Expr& i) {
       const Expr column = b_.let("column", (existing + i) + at);
       b_.serial("step", sizes_.steps, [&](const Expr& step) {

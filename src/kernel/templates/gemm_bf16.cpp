@@ -154,24 +154,12 @@ class GemmBf16 {
   }
 
   void unpack_run(const Expr& first, const Expr& existing, int64_t at, int64_t columns) {
-    if (weights_->by_rows()) {
-      b_.serial("c", existing,
-                [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); });
-    } else {
-      const bool aligned =
-          weights_->layout().order != graph::WordOrder::kAwq || epilogue_.blocks().width % 8 == 0;
-      const Expr whole = aligned ? b_.let("whole", existing / kLanes) : index(0);
-      const Expr done = b_.let("done", whole * kLanes);
-      b_.serial("g", groups_of(m_), [&](const Expr& group) {
-        b_.serial("c", whole, [&](const Expr& c) {
-          unpack_columns(first + c * kLanes, b_.let("column", c * kLanes + at), group, kLanes);
+    for_stored_columns(
+        b_, *weights_, epilogue_.blocks().width, existing, groups_of(m_),
+        [&](const Expr& c) { unpack_row(first + c, b_.let("column", c + at)); },
+        [&](const Expr& c, const Expr& group, int lanes) {
+          unpack_columns(b_.let("n", first + c), b_.let("column", c + at), group, lanes);
         });
-        b_.serial("c", existing - done, [&](const Expr& c) {
-          unpack_columns(b_.let("n", first + (done + c)), b_.let("column", (done + c) + at), group,
-                         1);
-        });
-      });
-    }
     const int64_t fours = groups_of(m_) * (quads_ / 4);
     b_.serial("c", columns, [&](const Expr& c) {
       const Expr column = b_.let("column", c + at);

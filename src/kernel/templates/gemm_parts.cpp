@@ -41,6 +41,24 @@ void for_column_runs(KernelBuilder& b, const ColumnBlocks& blocks, const Expr& b
   }
 }
 
+void for_stored_columns(
+    KernelBuilder& b, const WeightReader& weights, int64_t block_width, const Expr& existing,
+    int64_t groups, const std::function<void(const Expr& column)>& row,
+    const std::function<void(const Expr& column, const Expr& group, int lanes)>& columns) {
+  if (weights.by_rows()) {
+    b.serial("c", existing, [&](const Expr& c) { row(c); });
+    return;
+  }
+  // AWQ's words hold eight columns.
+  const bool aligned = weights.layout().order != graph::WordOrder::kAwq || block_width % 8 == 0;
+  const Expr whole = aligned ? b.let("whole", existing / kLanes) : index(0);
+  const Expr done = b.let("done", whole * kLanes);
+  b.serial("g", groups, [&](const Expr& group) {
+    b.serial("c", whole, [&](const Expr& c) { columns(c * kLanes, group, kLanes); });
+    b.serial("c", existing - done, [&](const Expr& c) { columns(done + c, group, 1); });
+  });
+}
+
 void store_by_rows(KernelBuilder& b, const BufferRef& from, const Expr& at, const BufferRef& to,
                    const Expr& to_at, int64_t stride) {
   std::vector<Expr> vectors;

@@ -29,6 +29,15 @@ void for_column_runs(KernelBuilder& b, const ColumnBlocks& blocks, const Expr& b
                      const std::function<void(const Expr& first, const Expr& existing, int64_t at,
                                               int64_t count)>& body);
 
+// Visits the weights of `existing` columns of the result in the order in which they are read fast.
+// By rows: row(column) for each. Other orders: columns(column, group, lanes) for all columns of
+// each of `groups` groups, since memory gives its bandwidth to long runs only; 16 columns at a time
+// where as many follow each other in `block_width`.
+void for_stored_columns(
+    KernelBuilder& b, const WeightReader& weights, int64_t block_width, const Expr& existing,
+    int64_t groups, const std::function<void(const Expr& column)>& row,
+    const std::function<void(const Expr& column, const Expr& group, int lanes)>& columns);
+
 // Turns 16 columns of 16 rows from `from` at `at` on and stores them by rows, `stride` elements
 // apart.
 void store_by_rows(KernelBuilder& b, const BufferRef& from, const Expr& at, const BufferRef& to,

@@ -91,7 +91,8 @@ class WeightReader {
   // quads of kind a.
   std::vector<Expr> unpack_words(KernelBuilder& b, const Expr& words) const;
 
-  // Asks for what lies `bytes_ahead` behind a block of a row; 0: nothing.
+  // Asks for the codes and scales of a block of a row, or of what lies `bytes_ahead` (of codes)
+  // behind it.
   void prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const;
 
  private:
