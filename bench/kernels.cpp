@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The speed of single kernels beside the limits of the machine, on one thread: `bench_kernels
-// [--level L] [FILTER]`. Times are CPU time of the thread, so that other programs disturb little;
-// the best of several runs counts. `bench_kernels --guard` fails where a kernel reaches less than
-// about half the share of its limit that it is known to reach.
+// [--level L] [--rows 1,16] [--keep] [FILTER]`. Times are CPU time of the thread, so that other
+// programs disturb little; the best of several runs counts. `bench_kernels --guard` fails where a
+// kernel reaches less than about half the share of its limit that it is known to reach.
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <ctime>
 #include <functional>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ class Code {
     const std::string path = cat("/tmp/bench_kernels-", process_id(), "-", serial_++, ".so");
     or_throw(write_file(path, bytes));
     handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    std::remove(path.c_str());
+    if (!keep) std::remove(path.c_str());
     const auto* library =
         static_cast<const MlcModelLibrary*>(dlsym(handle_, MLC_MODEL_LIBRARY_SYMBOL));
     const auto* v = reinterpret_cast<const MlcLibraryVariant*>(library->variants);
@@ -56,6 +57,9 @@ class Code {
   }
   ~Code() { dlclose(handle_); }
   MlcKernel kernel(size_t i) const { return kernels_[i]; }
+
+  // Leaves the libraries where they are, for a profiler.
+  static inline bool keep = false;
 
  private:
   static inline int serial_ = 0;
@@ -279,14 +283,14 @@ std::vector<Speed> measure_matmul(const Matmul& m, const target::Target& target,
   return speeds;
 }
 
-void print_matmul(const Matmul& m, const target::Target& target, const Limits& limits) {
-  for (const int64_t rows : {1, 2, 4, 8, 16, 32, 128, 512}) {
-    const Speed s = measure_matmul(m, target, {rows})[0];
+void print_matmul(const Matmul& m, const target::Target& target, const Limits& limits,
+                  const std::vector<int64_t>& row_counts) {
+  for (const Speed& s : measure_matmul(m, target, row_counts)) {
     std::printf(
         "%-6s %-4s %6lld x %-6lld %4lld rows  %9.1f us  %6.2f GB/s (%3.0f %% of read)  %7.1f GOPS "
         "(%3.0f %% of %s)\n",
         m.scheme.c_str(), m.int8 ? "int8" : "f32", static_cast<long long>(m.n),
-        static_cast<long long>(m.k), static_cast<long long>(rows), s.seconds * 1e6,
+        static_cast<long long>(m.k), static_cast<long long>(s.rows), s.seconds * 1e6,
         s.bytes_per_s / 1e9, 100 * s.bytes_per_s / limits.read_bytes_per_s, s.ops_per_s / 1e9,
         100 * s.ops_per_s / (m.int8 ? limits.int8_ops_per_s : limits.f32_ops_per_s),
         m.int8 ? "int8 peak" : "f32 peak");
@@ -338,9 +342,16 @@ int run(int argc, char** argv) {
   std::string level;
   std::string filter;
   bool is_guard = false;
+  std::vector<int64_t> row_counts{1, 2, 4, 8, 16, 32, 64, 128, 512};
   for (int i = 1; i < argc; ++i) {
     if (std::string(argv[i]) == "--level" && i + 1 < argc) {
       level = argv[++i];
+    } else if (std::string(argv[i]) == "--rows" && i + 1 < argc) {
+      row_counts.clear();
+      std::istringstream list(argv[++i]);
+      for (std::string rows; std::getline(list, rows, ',');) row_counts.push_back(std::stoll(rows));
+    } else if (std::string(argv[i]) == "--keep") {
+      Code::keep = true;
     } else if (std::string(argv[i]) == "--guard") {
       is_guard = true;
     } else {
@@ -361,7 +372,7 @@ int run(int argc, char** argv) {
         Matmul{"q4", false, 2048, 2048}, Matmul{"q3", true, 2048, 2048},
         Matmul{"q4kn", true, 2048, 2048}, Matmul{"awq", true, 2048, 2048},
         Matmul{"f16", false, 2048, 2048}, Matmul{"bf16", false, 2048, 2048}}) {
-    if (m.name().find(filter) != std::string::npos) print_matmul(m, target, limits);
+    if (m.name().find(filter) != std::string::npos) print_matmul(m, target, limits, row_counts);
   }
   return 0;
 }

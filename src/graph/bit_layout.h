@@ -30,15 +30,18 @@ struct BitLayout {
   int codes_per_word() const { return 32 / bits; }
   int words_per_group() const { return group_size / codes_per_word(); }
   int zero() const { return (1 << (bits - 1)) - 1; }
+  // Weights that have stored zeros (`bits` 8) multiply by their negative themselves.
+  int sum_factor() const { return bits == 8 ? 1 : 1 - (1 << (bits - 1)); }
   int64_t groups(int64_t k) const { return (k + group_size - 1) / group_size; }
   bool operator==(const BitLayout&) const = default;
 };
 
 // Activations as int8 codes in [-127, 127] with an f32 scale a group of `group_size` along the last
-// axis, and the i32 sum of each group's codes (for weights whose zero is no 0).
+// axis, and an i32 a group: the sum of its codes times sum_factor(), which is what it takes to
+// count the codes of the weights from their zero.
 //
-// Codes lie in blocks of eight groups (the last block of a row is padded with zeros): [quad][8
-// groups][4 bytes], so that a quad of all eight groups is one vector. Which four elements a quad
+// Codes lie in blocks of eight groups (the last block of a row is padded with zeros): [block][row]
+// [quad][8 groups][4 bytes], so that a quad of all eight groups is one vector. Which four elements a quad
 // holds follows the words of the weights that will meet it: `bits` 4: quad 4a + w has elements 8w +
 // 2i + a; 3: quad 4a + w has 10w + 4a + i (i < 2 for a = 2, then zeros); 8: quad q has 4q + i.
 struct GroupedInt8 {
@@ -54,6 +57,8 @@ struct GroupedInt8 {
     if (bits == 4) return 8 * w + 2 * i + a;
     return 4 * a + i < 10 ? 10 * w + 4 * a + i : -1;
   }
+  // Weights that have stored zeros (`bits` 8) multiply by their negative themselves.
+  int sum_factor() const { return bits == 8 ? 1 : 1 - (1 << (bits - 1)); }
   int64_t groups(int64_t k) const { return (k + group_size - 1) / group_size; }
   int64_t blocks(int64_t k) const { return (groups(k) + 7) / 8; }
   int64_t padded_groups(int64_t k) const { return 8 * blocks(k); }

@@ -32,6 +32,8 @@ TinyModelSpec spec(const std::string& mode, const std::string& level = {}) {
   s.quantization = mode.substr(0, cache);
   if (cache != std::string::npos) s.kv_cache_dtype = "int8";
   s.config = mode.find("awq") == std::string::npos ? tiny_llama_config() : tiny_awq_config();
+  // Whole blocks of eight groups, and a rest.
+  if (mode.find("awq") == std::string::npos) s.config.set("intermediate_size", 300);
   s.level = level;
   return s;
 }
@@ -43,7 +45,7 @@ TEST_P(Bits, DependOnNeitherChunksNorThreads) {
   const std::vector<int32_t> tokens = test_tokens(530, kTinyVocab);
   const std::vector<float> want = run_chunked(model, tokens, 512, 1);
   ASSERT_EQ(want.size(), 530u * kTinyVocab);
-  for (const int64_t chunk : {1, 5, 16, 512}) {
+  for (const int64_t chunk : {1, 5, 16, 65, 512}) {
     for (const int64_t threads : {1, 2, 3}) {
       EXPECT_TRUE(run_chunked(model, tokens, chunk, threads) == want)
           << chunk << " tokens at a time, " << threads << " threads";
@@ -96,8 +98,8 @@ TEST_P(Bits, AreEqualOnEveryCpuLevel) {
   for (const std::string& level : runnable_levels()) {
     const TinyModel model(spec(GetParam(), level));
     const int64_t emulated = target::AmxEmulator::emulated();
-    // Whole and cut tiles of 16 rows, and a row more than a tile.
-    for (const int64_t chunk : {40, 16, 17}) {
+    // Whole and cut tiles of 16 rows, a row more than a tile, and a few rows.
+    for (const int64_t chunk : {40, 16, 17, 5}) {
       const std::vector<float> got = run_chunked(model, tokens, chunk, 2);
       if (want.empty()) want = got;
       EXPECT_TRUE(got == want) << level << ", " << chunk << " tokens at a time";

@@ -36,8 +36,12 @@ BufferRef ParameterList::temporary(const std::string& name, DType dtype, int ind
   return add(name, dtype, Space::kArena, {Binding::Kind::kTemporary, index, 0, 0});
 }
 Expr ParameterList::size(const std::string& name, formats::PlanSymbol symbol) {
-  bindings_.push_back({Binding::Kind::kSize, 0, 0, symbol});
-  return b_.size_parameter(name);
+  const auto [known, added] = sizes_.try_emplace(symbol);
+  if (added) {
+    bindings_.push_back({Binding::Kind::kSize, 0, 0, symbol});
+    known->second = b_.size_parameter(name);
+  }
+  return known->second;
 }
 
 namespace {
@@ -130,6 +134,7 @@ void Epilogue::declare(ParameterList& parameters) {
                                                   : "out_sums",
                                          dtypes[i], static_cast<int>(i)));
   }
+  if (node_.type.grouped) rows_ = parameters.size("rows", row_symbol(node_.type));
 }
 
 Expr Epilogue::column_count(KernelBuilder& b, const Expr& block) const {
@@ -290,10 +295,13 @@ void Epilogue::kv_append(KernelBuilder& b, const Step& step, const Expr& row, co
   b.if_then(less(block, index(heads)), query, key_or_value);
 }
 
-void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
-                           const BufferRef& local, const Expr& base, const Expr& row,
-                           const Expr& group, const BufferRef& codes, const BufferRef& scales,
-                           const BufferRef& sums) {
+// Quantizes a group of int8 activations, which lies in `local` from `base` on, and stores codes,
+// scale and sum of group `group` of row `row`.
+static void store_quantized_group(KernelBuilder& b, const GroupedLayout& layout,
+                                  const BufferRef& local, const Expr& base, const Expr& row,
+                                  const Expr& group, const BufferRef& codes,
+                                  const BufferRef& scales, const BufferRef& sums) {
+  const graph::GroupedInt8& grouped = layout.grouped;
   const int64_t size = grouped.group_size;
   const int lanes = size % kLanes == 0 ? kLanes : 8;
   MLC_CHECK(size % lanes == 0) << "group of " << size;
@@ -316,26 +324,25 @@ void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, 
     }
   }
   const Expr quads = b.let("quads", shuffle(bytes, zeros(DType::kI8, bytes->type.lanes), order));
-  const Expr at = b.let(
-      "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+  const Expr at = b.let("at", layout.quad_at(row, group));
   for (int quad = 0; quad < grouped.quads(); ++quad) {
     b.store(codes, at + 32 * quad, slice_lanes(quads, 4 * quad, 4));
   }
-  const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
+  const Expr at_scale = b.let("at_scale", layout.group_at(row, group));
   b.store(scales, at_scale, amax / f32(127));
-  b.store(sums, at_scale, tree_sum(b, total));
+  b.store(sums, at_scale, tree_sum(b, total) * int64_t{grouped.sum_factor()});
 }
 
 // The same numbers from scalars: a thread's work on a GPU.
-static void store_quantized_group_by_element(KernelBuilder& b, const graph::GroupedInt8& grouped,
-                                             int64_t k, const BufferRef& local, const Expr& base,
+static void store_quantized_group_by_element(KernelBuilder& b, const GroupedLayout& layout,
+                                             const BufferRef& local, const Expr& base,
                                              const Expr& row, const Expr& group,
                                              const BufferRef& codes, const BufferRef& scales,
                                              const BufferRef& sums) {
+  const graph::GroupedInt8& grouped = layout.grouped;
   const Expr amax = largest_magnitude(b, local, base, grouped.group_size, 1);
   const Expr factor = quantizing_factor(b, amax);
-  const Expr at = b.let(
-      "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+  const Expr at = b.let("at", layout.quad_at(row, group));
   Expr total = i32(0);
   for (int quad = 0; quad < grouped.quads(); ++quad) {
     for (int i = 0; i < 4; ++i) {
@@ -348,29 +355,29 @@ static void store_quantized_group_by_element(KernelBuilder& b, const graph::Grou
       b.store(codes, at + (32 * quad + i), cast(DType::kI8, code));
     }
   }
-  const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
+  const Expr at_scale = b.let("at_scale", layout.group_at(row, group));
   b.store(scales, at_scale, amax / f32(127));
-  b.store(sums, at_scale, total);
+  b.store(sums, at_scale, total * int64_t{grouped.sum_factor()});
 }
 
 // Zeros for the groups that only fill the last block of a row.
 static void store_padding_groups(KernelBuilder& b, const RowSchedule& schedule,
-                                 const graph::GroupedInt8& grouped, int64_t k, const Expr& row,
+                                 const GroupedLayout& layout, int64_t k, const Expr& row,
                                  const BufferRef& codes, const BufferRef& scales,
                                  const BufferRef& sums) {
+  const graph::GroupedInt8& grouped = layout.grouped;
   const int64_t groups = grouped.groups(k);
   const int64_t padding = grouped.padded_groups(k) - groups;
   if (padding == 0) return;
   const int bytes = std::min(4, schedule.lanes());  // of a store
   schedule.for_pieces(b, "p", index(padding), [&](const Expr& p) {
     const Expr group = b.let("group", p + groups);
-    const Expr at = b.let(
-        "at", row * grouped.row_bytes(k) + (group / 8) * grouped.block_bytes() + (group % 8) * 4);
+    const Expr at = b.let("at", layout.quad_at(row, group));
     b.serial("quad", grouped.quads(), [&](const Expr& quad) {
       for (int i = 0; i < 4; i += bytes)
         b.store(codes, at + quad * 32 + i, zeros(DType::kI8, bytes));
     });
-    const Expr at_scale = b.let("at_scale", row * grouped.padded_groups(k) + group);
+    const Expr at_scale = b.let("at_scale", layout.group_at(row, group));
     b.store(scales, at_scale, f32(0));
     b.store(sums, at_scale, i32(0));
   });
@@ -380,6 +387,7 @@ void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& r
                         const Expr& block, const Expr& count, const BufferRef& local,
                         const Expr& base) const {
   const graph::GroupedInt8& grouped = *type.grouped;
+  const GroupedLayout layout{grouped, rows_};
   const int64_t k = type.last();
   const int64_t size = grouped.group_size;
   const int64_t groups = blocks_.width / size + (blocks_.width % size != 0);
@@ -394,12 +402,12 @@ void Epilogue::quantize(KernelBuilder& b, const graph::Type& type, const Expr& r
   schedule_.for_pieces(b, "g", existing, [&](const Expr& g) {
     const auto store_group =
         schedule_.lanes() == 1 ? store_quantized_group_by_element : store_quantized_group;
-    store_group(b, grouped, k, local, b.let("from", base + g * size), row,
+    store_group(b, layout, local, b.let("from", base + g * size), row,
                 b.let("group", block * groups + g), results_[0], results_[1], results_[2]);
   });
   if (grouped.padded_groups(k) != grouped.groups(k)) {
     b.if_then(equal(block, index(blocks_.count - 1)), [&] {
-      store_padding_groups(b, schedule_, grouped, k, row, results_[0], results_[1], results_[2]);
+      store_padding_groups(b, schedule_, layout, k, row, results_[0], results_[1], results_[2]);
     });
   }
 }

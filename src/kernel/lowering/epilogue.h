@@ -4,8 +4,10 @@
 // and call finish_row().
 #pragma once
 
+#include <map>
 #include <vector>
 
+#include "kernel/lowering/grouped_layout.h"
 #include "kernel/lowering/lowered.h"
 #include "kernel/lowering/page_layout.h"
 #include "kernel/templates/row_schedule.h"
@@ -23,6 +25,7 @@ class ParameterList {
   BufferRef cache(const std::string& name, DType dtype);
   BufferRef table(const std::string& name, formats::InputTable table);
   BufferRef temporary(const std::string& name, DType dtype, int index);
+  // The same expression for a symbol whenever it is asked for.
   Expr size(const std::string& name, formats::PlanSymbol symbol);
   std::vector<Binding> take() { return std::move(bindings_); }
 
@@ -32,6 +35,7 @@ class ParameterList {
   const graph::Graph& graph_;
   const graph::Node& node_;
   std::vector<Binding> bindings_;
+  std::map<formats::PlanSymbol, Expr> sizes_;
 };
 
 // How the columns of a result are cut into blocks. A block is `segments` runs of `width` columns
@@ -98,16 +102,10 @@ class Epilogue {
   std::vector<BufferRef> results_;
   BufferRef cache_;
   BufferRef slots_;
+  Expr rows_;  // of int8 activations
 };
 
 // f32 of activation(x).
 Expr emit_activation(KernelBuilder& b, graph::Op op, const Expr& x);
-// Quantizes `count` elements from `local[base]` (a group of int8 activations; elements beyond are
-// zeros up to the group's size) and stores codes, scale and sum of group `group` of row `row`, as
-// graph/bit_layout.h lays them out.
-void store_quantized_group(KernelBuilder& b, const graph::GroupedInt8& grouped, int64_t k,
-                           const BufferRef& local, const Expr& base, const Expr& row,
-                           const Expr& group, const BufferRef& codes, const BufferRef& scales,
-                           const BufferRef& sums);
 
 }  // namespace mlc::kernel

@@ -10,8 +10,8 @@
 // are the bits.
 //
 // Packed activations: int8: codes [tile of 16][chain][block][quad][16 rows][4], scales and sums
-// [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]; the sums times the
-// negative zero of the codes where there is but one. f32: [tile of 16][chain][k / 16][16 rows].
+// [tile][chain][block][16], for blocks the codes [quad / 2][16 rows][8]. f32: [tile of 16][chain][k
+// / 16][16 rows].
 #include <algorithm>
 
 #include "kernel/templates/gemm_parts.h"
@@ -59,13 +59,13 @@ class Pack {
       out_scales_ = parameters_.temporary("packed_scales", DType::kF32, 1);
       out_sums_ = parameters_.temporary("packed_sums", DType::kI32, 2);
     }
-    const Expr rows = parameters_.size("rows", m_.rows);
-    b_.parallel("tile", ceil_div(rows, kTileRows), [&](const Expr& tile) {
-      row_of_ = rows_of_tile(b_, tile, rows);
+    rows_ = parameters_.size("rows", m_.rows);
+    b_.parallel("tile", ceil_div(rows_, kTileRows), [&](const Expr& tile) {
+      row_of_ = rows_of_tile(b_, tile, rows_);
       if (m_.int8) {
         pack_codes(x, tile);
         pack_group_values(scales_, out_scales_, tile);
-        pack_group_values(sums_, out_sums_, tile, correction());
+        pack_group_values(sums_, out_sums_, tile);
       } else {
         pack_floats(x, tile);
       }
@@ -78,7 +78,7 @@ class Pack {
   void pack_codes(const BufferRef& x, const Expr& tile) {
     b_.serial("block", sizes_.steps, [&](const Expr& block) {
       b_.serial("pair", sizes_.quads / 2, [&](const Expr& pair) {
-        const std::vector<Expr> vectors = load_quads(b_, m_, x, row_of_, block, pair);
+        const std::vector<Expr> vectors = load_quads(b_, m_.layout(rows_), x, row_of_, block, pair);
         if (m_.by_blocks()) {  // a row's words of both quads together
           std::vector<int> by_turns;
           for (int row = 0; row < kLanes; ++row)
@@ -104,21 +104,13 @@ class Pack {
     });
   }
 
-  // What the zero of the codes adds to a product, from the sum of the activations.
-  std::function<Expr(Expr)> correction() const {
-    const auto& layout = m_.graph.node(m_.node.operands[1]).type.layout;
-    if (layout->stored_zeros) return {};
-    return [zero = layout->zero()](const Expr& sum) { return sum * int64_t{-zero}; };
-  }
-
-  void pack_group_values(const BufferRef& from, const BufferRef& to, const Expr& tile,
-                         const std::function<Expr(Expr)>& change = {}) {
+  void pack_group_values(const BufferRef& from, const BufferRef& to, const Expr& tile) {
     const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
     b_.serial("group", groups, [&](const Expr& group) {
       const Expr at = b_.let("at", ((tile * 8 + group % 8) * sizes_.steps + group / 8) * kTileRows);
       for (int64_t i = 0; i < kTileRows; ++i) {
-        const Expr value = load(from, row_of_[static_cast<size_t>(i)] * groups + group);
-        b_.store(to, at + i, change ? change(value) : value);
+        const Expr& row = row_of_[static_cast<size_t>(i)];
+        b_.store(to, at + i, load(from, m_.layout(rows_).group_at(row, group)));
       }
     });
   }
@@ -142,6 +134,7 @@ class Pack {
   KernelBuilder b_;
   ParameterList parameters_;
   BufferRef scales_, sums_, out_, out_scales_, out_sums_;
+  Expr rows_;
   std::vector<Expr> row_of_;
 };
 
@@ -308,10 +301,9 @@ class Gemm {
           }
           b_.store(w_scales_, scale_at(column, chain, step),
                    weights_->group_scales(b_, n, group, lanes));
-          if (w_zeros_) {  // the correction of a sum of one
+          if (w_zeros_)
             b_.store(w_zeros_, scale_at(column, chain, step),
-                     weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
-          }
+                     weights_->negative_zeros(b_, n, group, lanes));
         },
         [&] {
           // Nobody reads the codes of a missing group in a tile or block.

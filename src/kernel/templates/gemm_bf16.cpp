@@ -37,12 +37,12 @@ class PackBf16 {
       b_.serial("group", groups, [&](const Expr& group) {
         for (int64_t i = 0; i < kTileRows; ++i) {
           b_.store(scales, group * kTileRows + i,
-                   load(x_scales, row_of[static_cast<size_t>(i)] * groups + group));
+                   load(x_scales, m_.layout(rows).group_at(row_of[static_cast<size_t>(i)], group)));
         }
       });
       b_.serial("block", groups / 8, [&](const Expr& block) {
         b_.serial("pair", quads / 2, [&](const Expr& pair) {
-          const std::vector<Expr> vectors = load_quads(b_, m_, x, row_of, block, pair);
+          const std::vector<Expr> vectors = load_quads(b_, m_.layout(rows), x, row_of, block, pair);
           for (int64_t chain = 0; chain < 8; ++chain) {
             const Expr group = b_.let("group", block * 8 + chain);
             const Expr quad = b_.let("quad", group * quads + pair * 2);
@@ -195,8 +195,7 @@ class GemmBf16 {
   void unpack_columns(const Expr& n, const Expr& column, const Expr& group, int lanes) {
     const std::vector<Expr> codes = weights_->group_codes(b_, n, group, lanes);
     const Expr scales = b_.let("scales", weights_->group_scales(b_, n, group, lanes));
-    const Expr negative_zeros =
-        b_.let("zeros", weights_->zero_correction(b_, n, group, constant({DType::kI32, lanes}, 1)));
+    const Expr negative_zeros = b_.let("zeros", weights_->negative_zeros(b_, n, group, lanes));
     for (int64_t four = 0; four < quads_ / 4; ++four) {
       std::vector<Expr> words;
       for (int64_t i = 4 * four; i < 4 * four + 4; ++i)

@@ -12,12 +12,11 @@ std::vector<Expr> rows_of_tile(KernelBuilder& b, const Expr& tile, const Expr& r
   return list;
 }
 
-std::vector<Expr> load_quads(KernelBuilder& b, const MatmulNode& m, const BufferRef& x,
+std::vector<Expr> load_quads(KernelBuilder& b, const GroupedLayout& layout, const BufferRef& x,
                              const std::vector<Expr>& rows, const Expr& block, const Expr& pair) {
-  const graph::GroupedInt8& grouped = *m.x_type.grouped;
   std::vector<Expr> vectors;
   for (const Expr& row : rows) {
-    const Expr at = row * grouped.row_bytes(m.k) + (block * grouped.block_bytes() + pair * 64);
+    const Expr at = layout.codes_at(row, block) + pair * 64;
     vectors.push_back(b.let("v", bitcast({DType::kI32, kLanes}, load(x, at, 64))));
   }
   return transpose(b, std::move(vectors));

@@ -18,7 +18,7 @@ std::vector<Expr> rows_of_tile(KernelBuilder& b, const Expr& tile, const Expr& r
 
 // int8 activations of 16 rows, whose quads 2 * pair and 2 * pair + 1 of the eight groups of
 // `block`: element 8 * (quad mod 2) + group is an i32 word, a quad, of each row.
-std::vector<Expr> load_quads(KernelBuilder& b, const MatmulNode& m, const BufferRef& x,
+std::vector<Expr> load_quads(KernelBuilder& b, const GroupedLayout& layout, const BufferRef& x,
                              const std::vector<Expr>& rows, const Expr& block, const Expr& pair);
 
 // The local columns [from, from + columns) of a block as runs that follow each other in the result:

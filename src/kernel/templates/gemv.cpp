@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul of one or a few rows. A task is a block of columns of the result, that is of rows of the
-// weights, which are read once, one after the other; the block's epilogue follows at once.
+// Matmul of one row, or of floats of a few rows (int8: gemv_strips). A task is a block of columns
+// of the result, that is of rows of the weights, which are read once, one after the other; the
+// block's epilogue follows at once.
 //
 // Order of summation (docs/numerics.md), the same in gemm: int8 activations: the exact integer sum
 // of a group, then chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain). Floats:
@@ -32,7 +33,6 @@ class Gemv {
       const int64_t rows = single_row_ ? 1 : kMaxGemvRows;
       local_ = b_.allocate("local", {DType::kF32, 1}, rows * width_, Space::kLocal);
       const Expr count = epilogue_.column_count(b_, block);
-      if (m_.int8) prepare_corrections();
       for (int64_t segment = 0; segment < blocks.segments; ++segment) {
         const Expr first = b_.let("first", block * blocks.width + segment * blocks.distance);
         segment_columns(first, count, blocks, segment * blocks.padded_width());
@@ -57,7 +57,8 @@ class Gemv {
         std::vector<Expr> list;
         for (int64_t i = 0; i < columns; ++i) list.push_back(b_.let("column", first + (c + i)));
         for_rows(row_batches, [&](const std::vector<Expr>& rows) {
-          const std::vector<Expr> sums = m_.int8 ? dot_int8(list, rows) : dot_floats(list, rows);
+          const std::vector<Expr> sums =
+              m_.int8 ? std::vector<Expr>{dot_int8(list[0])} : dot_floats(list, rows);
           for (size_t r = 0; r < rows.size(); ++r) {
             for (int64_t i = 0; i < columns; ++i) {
               b_.store(local_, rows[r] * width_ + (c + (i + at)),
@@ -72,7 +73,7 @@ class Gemv {
         b_.serial("c", count, [&](const Expr& c) { body(c, 1, {2, 1}); });
       };
       if (single_row_) {
-        b_.serial("c", count, [&](const Expr& c) { body(c, 1, {1}); });
+        one_by_one();
         return;
       }
       b_.if_then(less(rows_, index(4)), one_by_one, [&] {
@@ -111,63 +112,33 @@ class Gemv {
     for_row_batches(b_, single_row_ ? index(1) : rows_, batches, body);
   }
 
-  // What the zero of the codes adds to each group's sum, [row][group], where it is the same for all
-  // columns.
-  void prepare_corrections() {
-    if (!weights_->by_rows() || weights_->layout().stored_zeros) return;
-    const int64_t groups = m_.x_type.grouped->padded_groups(m_.k);
-    corrections_ = b_.allocate("corrections", {DType::kI32, 1},
-                               (single_row_ ? 1 : kMaxGemvRows) * groups, Space::kLocal);
-    const Expr all = single_row_ ? index(groups) : b_.let("all", rows_ * groups);
-    b_.serial("i", all / 8, [&](const Expr& i) {
-      b_.store(corrections_, i * 8,
-               weights_->zero_correction(b_, index(0), i, b_.let("sums", load(x_.sums, i * 8, 8))));
-    });
-  }
-
-  // Dot products of `rows` with `columns`, [row][column].
-  std::vector<Expr> dot_int8(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
-    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
-    const int64_t groups = grouped.groups(m_.k);
-    const BufferRef chains = start_chains(kGroupLanes, rows.size() * columns.size());
+  // The dot product of the one row with `column`.
+  Expr dot_int8(const Expr& column) {
+    const GroupedLayout layout = m_.layout(index(1));
+    const int64_t groups = layout.grouped.groups(m_.k);
+    const BufferRef chains = start_chains(kGroupLanes, 1);
     const DotAccumulator dots(m_.target, kLanes);
     const auto body = [&](const Expr& block, int existing) {
-      std::vector<std::vector<Expr>> codes;
-      std::vector<Expr> scales;
-      for (const Expr& column : columns) {
-        weights_->prefetch(b_, column, block, kPrefetchBytes);
-        codes.push_back(weights_->block_codes(b_, column, block, existing));
-        scales.push_back(weights_->block_scales(b_, column, block, existing));
+      weights_->prefetch(b_, column, block, kPrefetchBytes);
+      const std::vector<Expr> codes = weights_->block_codes(b_, column, block, existing);
+      const Expr scales = weights_->block_scales(b_, column, block, existing);
+      const Expr at = b_.let("at", layout.codes_at(index(0), block));
+      const Expr group = b_.let("group", layout.groups_at(index(0), block));
+      const Expr start = pad_lanes(b_.let("correction", load(x_.sums, group, 8)), kLanes);
+      Expr acc = dots.begin_at(start);
+      for (size_t c = 0; c < codes.size(); ++c) {
+        const Expr x = b_.let("x", load(x_.codes, at + static_cast<int64_t>(64 * c), 64));
+        acc = b_.let("acc", dots.step(acc, codes[c], x));
       }
-      for (size_t r = 0; r < rows.size(); ++r) {
-        const Expr at =
-            b_.let("at", rows[r] * grouped.row_bytes(m_.k) + block * grouped.block_bytes());
-        const Expr group = b_.let("group", rows[r] * grouped.padded_groups(m_.k) + block * 8);
-        const Expr correction =
-            corrections_ ? b_.let("correction", load(corrections_, group, 8))
-                         : b_.let("correction", weights_->zero_correction(
-                                                    b_, columns[0], block,
-                                                    b_.let("sums", load(x_.sums, group, 8))));
-        const Expr start = pad_lanes(correction, kLanes);
-        std::vector<Expr> acc(columns.size(), dots.begin_at(start));
-        for (size_t c = 0; c < codes[0].size(); ++c) {
-          const Expr x = b_.let("x", load(x_.codes, at + static_cast<int64_t>(64 * c), 64));
-          for (size_t i = 0; i < columns.size(); ++i)
-            acc[i] = b_.let("acc", dots.step(acc[i], codes[i][c], x));
-        }
-        const Expr x_scales = b_.let("x_scales", load(x_.scales, group, 8));
-        for (size_t i = 0; i < columns.size(); ++i) {
-          const Expr sum = b_.let("sum", dots.finish_at(acc[i], start));
-          const Expr total = b_.let("total", slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8));
-          const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
-          b_.store(chains, chain,
-                   fma(cast(DType::kF32, total) * x_scales, scales[i], load(chains, chain)));
-        }
-      }
+      const Expr x_scales = b_.let("x_scales", load(x_.scales, group, 8));
+      const Expr sum = b_.let("sum", dots.finish_at(acc, start));
+      const Expr total = b_.let("total", slice_lanes(sum, 0, 8) + slice_lanes(sum, 8, 8));
+      b_.store(chains, index(0),
+               fma(cast(DType::kF32, total) * x_scales, scales, load(chains, index(0))));
     };
     b_.serial("g", groups / 8, [&](const Expr& block) { body(block, 8); });
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
-    return sum_chains(chains);
+    return sum_chains(chains)[0];
   }
 
   std::vector<Expr> dot_floats(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
@@ -231,7 +202,6 @@ class Gemv {
   Epilogue epilogue_;
   std::unique_ptr<WeightReader> weights_;
   ActivationBuffers x_;
-  BufferRef corrections_;
   BufferRef local_;
   Expr rows_;
   int64_t width_ = 0;

@@ -112,7 +112,7 @@ class ChainOfColumns {
   // comes after it.
   void add_group(const std::vector<Expr>& rows, const Expr& strip, const Expr& column,
                  const Expr& group, const Expr& next, const GroupValues& values) {
-    const graph::GroupedInt8& grouped = *m_.x_type.grouped;
+    const GroupedLayout layout = m_.layout(rows_);
     const DotAccumulator dots(m_.target, strip_.lanes);
     const auto accumulators = static_cast<size_t>(strip_.accumulators);
     std::vector<Expr> x_rows;
@@ -120,15 +120,13 @@ class ChainOfColumns {
     std::vector<Expr> starts;
     std::vector<Expr> acc;
     for (const Expr& row : rows) {
-      x_rows.push_back(b_.let("at", row * grouped.row_bytes(m_.k) +
-                                        (group / 8) * grouped.block_bytes() + (group % 8) * 4));
-      at_groups.push_back(b_.let("at_group", row * grouped.padded_groups(m_.k) + group));
+      x_rows.push_back(b_.let("at", layout.quad_at(row, group)));
+      at_groups.push_back(b_.let("at_group", layout.group_at(row, group)));
       const Expr sum = b_.let("sum", load(x_.sums, at_groups.back()));
       for (size_t a = 0; a < accumulators; ++a) {
-        const Expr start =
-            values.zeros.empty()
-                ? broadcast(weights_.zero_correction(b_, column, group, sum), strip_.lanes)
-                : values.zeros[a] * broadcast(i32(0) - sum, strip_.lanes);
+        const Expr start = values.zeros.empty()
+                               ? broadcast(sum, strip_.lanes)
+                               : values.zeros[a] * broadcast(i32(0) - sum, strip_.lanes);
         starts.push_back(b_.let("start", start));
         acc.push_back(dots.begin_at(starts.back()));
       }

@@ -1,37 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernels a matmul has: gemv for one row and for a few, pack and gemm for more. Few
 // rows with weights by columns take two steps (gemv_columns.h).
+#include <algorithm>
+
 #include "kernel/templates/gemv_columns.h"
 #include "kernel/templates/templates.h"
 
 namespace mlc::kernel {
+namespace {
+
+using Template = LoweredKernel (*)(const MatmulNode& m);
+
+// Up to how many rows gemv_strips is faster than gemm (docs/performance.md).
+int64_t most_rows_of_strips(const MatmulNode& m) {
+  if (m.by_tiles() || m.by_blocks()) return kMaxGemvRows;
+  // What a sum costs at its end is little only where k is long.
+  if (m.target.vector_bytes() >= 64) return m.k >= 2048 ? 24 : kMaxGemvRows;
+  // gemm's sums of pairs do not fit the registers.
+  if (m.target.vector_bytes() >= 32 && !m.target.has_dot4()) return INT64_MAX;
+  return kMaxGemvRows;
+}
+
+}  // namespace
 
 LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
                             const target::Target& target) {
   const MatmulNode m(graph, id, target);
   LoweredNode result;
   result.temporaries = gemm_temporaries(m);
-  LoweredCall first{m.rows, {{kMaxGemvRows, {}}, {INT64_MAX, {pack_kernel(m)}}}};
-  LoweredCall second{m.rows, {{INT64_MAX, {gemm_kernel(m, false)}}}};
-  if (gemm_has_single_tile(m))
-    second.variants.insert(second.variants.begin(), {kTileRows, {gemm_kernel(m, true)}});
-  if (m.by_sums()) {
-    for (LoweredCall* call : {&first, &second}) call->variants.back().max_value = kMaxFixedRows;
-    first.variants.push_back({INT64_MAX, {pack_bf16_kernel(m)}});
-    second.variants.push_back({INT64_MAX, {gemm_bf16_kernel(m)}});
-  }
-  const auto few_rows = [&](LoweredCall& call, LoweredKernel one, LoweredKernel several) {
-    call.variants.insert(call.variants.begin(),
-                         {{1, {std::move(one)}}, {kMaxGemvRows, {std::move(several)}}});
+  LoweredCall first{m.rows, {}};
+  LoweredCall second{m.rows, {}};
+  // What computes up to `rows` rows, more than what was added before: a kernel, and one ahead of it
+  // (or none) that may serve several.
+  Template ahead = nullptr;
+  const auto add = [&](int64_t rows, Template before, const Template kernel) {
+    if (first.variants.empty() || before != ahead) {
+      first.variants.push_back({rows, {}});
+      if (before) first.variants.back().kernel.push_back(before(m));
+    }
+    first.variants.back().max_value = rows;
+    ahead = before;
+    second.variants.push_back({rows, {kernel(m)}});
   };
+  const Template one_row = [](const MatmulNode& n) { return gemv_kernel(n, true); };
+  int64_t done = kMaxGemvRows;
   if (m.int8 && m.by_columns) {
     result.temporaries.push_back(column_chains_bytes(m));
-    first.variants.erase(first.variants.begin());
-    few_rows(first, column_chains_kernel(m, true), column_chains_kernel(m, false));
-    few_rows(second, column_finish_kernel(m, true), column_finish_kernel(m, false));
+    add(
+        1, [](const MatmulNode& n) { return column_chains_kernel(n, true); },
+        [](const MatmulNode& n) { return column_finish_kernel(n, true); });
+    add(
+        kMaxGemvRows, [](const MatmulNode& n) { return column_chains_kernel(n, false); },
+        [](const MatmulNode& n) { return column_finish_kernel(n, false); });
+  } else if (m.int8) {
+    done = most_rows_of_strips(m);
+    add(1, nullptr, one_row);
+    add(std::min(done, kMaxRowsOfWholeStrips), nullptr,
+        [](const MatmulNode& n) { return gemv_strips_kernel(n, false); });
+    if (done > kMaxRowsOfWholeStrips)
+      add(done, nullptr, [](const MatmulNode& n) { return gemv_strips_kernel(n, true); });
   } else {
-    few_rows(second, gemv_kernel(m, true), gemv_kernel(m, false));
+    add(1, nullptr, one_row);
+    add(kMaxGemvRows, nullptr, [](const MatmulNode& n) { return gemv_kernel(n, false); });
   }
+  if (done < kTileRows && gemm_has_single_tile(m))
+    add(kTileRows, pack_kernel, [](const MatmulNode& n) { return gemm_kernel(n, true); });
+  if (done < INT64_MAX)
+    add(m.by_sums() ? kMaxFixedRows : INT64_MAX, pack_kernel,
+        [](const MatmulNode& n) { return gemm_kernel(n, false); });
+  if (m.by_sums()) add(INT64_MAX, pack_bf16_kernel, gemm_bf16_kernel);
   result.calls = {std::move(first), std::move(second)};
   return result;
 }

@@ -10,9 +10,13 @@
 
 namespace mlc::kernel {
 
-// Up to this many rows are computed by gemv, more by gemm, with the same order of summation in
-// both.
+// Up to this many rows are computed by kernels for few rows, more by gemm, with the same order of
+// summation in both.
 inline constexpr int64_t kMaxGemvRows = 8;
+// gemv_strips: rows that stay in the L1 cache with all their activations, and rows that do with
+// those of a block.
+inline constexpr int64_t kMaxRowsOfWholeStrips = 24;
+inline constexpr int64_t kStripRows = 64;
 // How far ahead of a stream of weights to prefetch: of 0 to 8192 bytes the best at each level
 // (docs/performance.md).
 inline constexpr int64_t kPrefetchBytes = 4096;
@@ -41,6 +45,8 @@ struct MatmulNode {
   // Whether the products of int8 activations may be rounded to bf16 and summed as the tile unit
   // likes, where there are more rows than kMaxFixedRows.
   bool by_sums() const { return int8 && !target.fixed_order && target.has_tile_sum(); }
+  // Where int8 activations lie, of so many rows.
+  GroupedLayout layout(const Expr& row_count) const { return {*x_type.grouped, row_count}; }
   // How gemm sums int8 products: by tiles in memory, by blocks of 2 x 2, else in lanes.
   bool by_tiles() const { return int8 && target.has_tile_dot(); }
   bool by_blocks() const { return int8 && !by_tiles() && target.has_block_dot(); }
@@ -71,8 +77,10 @@ void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>&
 // Columns a block for about the same number of tasks whatever the size of the matrix.
 int64_t preferred_block_width(int64_t n, int64_t largest);
 
-// One row, or up to kMaxGemvRows.
+// One row, or, of floats, up to kMaxGemvRows.
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
+// Some rows of int8 activations with weights by rows. `many_rows`: more than kMaxRowsOfWholeStrips.
+LoweredKernel gemv_strips_kernel(const MatmulNode& m, bool many_rows);
 // The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2
 // (sums).
 LoweredKernel pack_kernel(const MatmulNode& m);

@@ -176,6 +176,31 @@ std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, c
   return codes;
 }
 
+std::vector<Expr> WeightReader::strip_codes(KernelBuilder& b, const std::vector<Expr>& columns,
+                                            const Expr& block, int groups, int lanes) const {
+  const auto per_group = static_cast<size_t>(layout_->words_per_group());
+  // Two words of the groups of a column at a time, which are one register.
+  std::vector<std::vector<Expr>> words(per_group);  // [word][column]
+  for (const Expr& column : columns) {
+    const Expr all = block_words(b, column, block, groups);
+    for (int w = 0; w < static_cast<int>(per_group); w += 2) {
+      std::vector<int> order;
+      for (int i = 0; i < 2 * lanes; ++i) order.push_back(4 * (i % lanes) + w + i / lanes);
+      const Expr pair = b.let("pair", shuffle(all, order));
+      for (int i = 0; i < 2; ++i)
+        words[static_cast<size_t>(w + i)].push_back(slice_lanes(pair, i * lanes, lanes));
+    }
+  }
+  std::vector<std::vector<Expr>> kinds;  // of each word
+  for (std::vector<Expr>& word : words)
+    kinds.push_back(unpack_words(b, b.let("word", concat_all(b, std::move(word)))));
+  std::vector<Expr> codes;
+  for (size_t a = 0; a < kinds[0].size(); ++a) {
+    for (const std::vector<Expr>& word : kinds) codes.push_back(word[a]);
+  }
+  return codes;
+}
+
 std::vector<Expr> WeightReader::block_groups(KernelBuilder& b, const Expr& row, const Expr& block,
                                              int groups) const {
   const Expr words = block_words(b, row, block, groups);
@@ -382,14 +407,10 @@ Expr WeightReader::group_scales(KernelBuilder& b, const Expr& row, const Expr& g
   return scales_of(b, row, scale_group(group), lanes);
 }
 
-Expr WeightReader::zero_correction(KernelBuilder& b, const Expr& row, const Expr& group,
-                                   const Expr& sums) const {
-  if (layout_->stored_zeros) {
-    const Expr zero = stored_zeros(b, row, scale_group(group), sums->type.lanes);
-    return zeros(DType::kI32, zero->type.lanes) - zero * sums;
-  }
-  // -(2^(bits - 1) - 1) times the sum, without a multiplication.
-  return sums - shift_left(sums, constant(sums->type, layout_->bits - 1));
+Expr WeightReader::negative_zeros(KernelBuilder& b, const Expr& row, const Expr& group,
+                                  int lanes) const {
+  if (!layout_->stored_zeros) return constant({DType::kI32, lanes}, -layout_->zero());
+  return zeros(DType::kI32, lanes) - stored_zeros(b, row, scale_group(group), lanes);
 }
 
 void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block,

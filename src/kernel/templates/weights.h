@@ -29,6 +29,7 @@ class WeightReader {
   int64_t k() const { return k_; }
   bool is_plain() const { return !layout_; }
   const graph::BitLayout& layout() const { return *layout_; }
+  int64_t row_bytes() const { return layout_->groups(k_) * layout_->words_per_group() * 4; }
   bool by_rows() const { return !layout_ || layout_->order == graph::WordOrder::kRows; }
 
   // By rows: the values of `count` columns from `at` on (a multiple of decode_step()) as f32
@@ -46,7 +47,11 @@ class WeightReader {
   // bytes, [quad][8 groups][4 bytes]; `groups` of the eight exist.
   std::vector<Expr> block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
                                 int groups) const;
-  // The same codes group by group: of each of the eight groups its quads as u32 words, one after
+  // The first `lanes` groups of some columns side by side: [quad], of each [column][lanes][4
+  // bytes].
+  std::vector<Expr> strip_codes(KernelBuilder& b, const std::vector<Expr>& columns,
+                                const Expr& block, int groups, int lanes) const;
+  // The codes of one column group by group: of each of the eight groups its quads as u32 words, one after
   // the other.
   std::vector<Expr> block_groups(KernelBuilder& b, const Expr& row, const Expr& block,
                                  int groups) const;
@@ -81,11 +86,9 @@ class WeightReader {
 
   // By rows: scale of (row, group), f32.
   Expr scale(const Expr& row, const Expr& group) const;
-  // The sum that belongs to codes counted from zero instead of the zero code: -zero * sum of the
-  // activations' codes. `sums`: i32, broadcast or one a lane. For stored zeros: of `lanes` rows
-  // from `row`.
-  Expr zero_correction(KernelBuilder& b, const Expr& row, const Expr& group,
-                       const Expr& sums) const;
+  // Minus the code that stands for zero, in the activations' group `group` of `lanes` rows from
+  // `row` on, i32.
+  Expr negative_zeros(KernelBuilder& b, const Expr& row, const Expr& group, int lanes) const;
 
   // Codes of each word's values as quads: u8 of 4 * words' lanes, element a of the result has the
   // quads of kind a.
