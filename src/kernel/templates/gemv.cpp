@@ -145,8 +145,12 @@ class Gemv {
     const BufferRef chains = start_chains(kLanes, rows.size() * columns.size());
     for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& at, int elements) {
       std::vector<std::vector<Expr>> values;
-      for (const Expr& column : columns)
+      for (const Expr& column : columns) {
+        // The CPU follows one stream by itself, but not two that begin new pages all the time.
+        if (columns.size() > 1)
+          weights_->prefetch_values(b_, column + static_cast<int64_t>(columns.size()), at);
         values.push_back(weights_->decode(b_, column, at, elements));
+      }
       int done = 0;
       for (size_t v = 0; v < values[0].size(); ++v) {
         const int lanes = values[0][v]->type.lanes;

@@ -71,6 +71,17 @@ std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const 
   return values;
 }
 
+void WeightReader::prefetch_values(KernelBuilder& b, const Expr& row, const Expr& at) const {
+  if (!layout_) {
+    b.prefetch(words_, row * k_ + at);
+    return;
+  }
+  const graph::BitLayout& l = *layout_;
+  const Expr group = row * l.groups(k_) + at / l.group_size;
+  b.prefetch(words_, group * l.words_per_group());
+  b.prefetch(scales_, group);
+}
+
 Expr WeightReader::awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row,
                                const Expr& row, int lanes) const {
   // Row r of a word lies at bit 4 * o, o = (r mod 2) * 4 + r / 2 (AutoAWQ's order).

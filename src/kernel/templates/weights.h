@@ -37,6 +37,8 @@ class WeightReader {
   // of the row.
   int decode_step() const;
   std::vector<Expr> decode(KernelBuilder& b, const Expr& row, const Expr& at, int count) const;
+  // Asks for what decode() reads there.
+  void prefetch_values(KernelBuilder& b, const Expr& row, const Expr& at) const;
   // Any order but rows: the values of column base + offset in `lanes` rows from `row` on, where
   // base is a multiple of column_step() and offset below it.
   int column_step() const;
