@@ -270,7 +270,7 @@ class Gemm {
   void unpack_row(const Expr& n, const Expr& column) {
     const int64_t groups = weights_->layout().groups(m_.k);
     const auto body = [&](const Expr& step, int existing) {
-      weights_->prefetch(b_, n, step, kPrefetchBytes);
+      weights_->prefetch_block(b_, n, step, kPrefetchBytes);
       const std::vector<Expr> groups_of_block = weights_->block_groups(b_, n, step, existing);
       const Expr scales = b_.let("scales", weights_->block_scales(b_, n, step, existing));
       if (rows_of_scales()) b_.store(w_scales_, scale_at(column, index(0), step), scales);
@@ -554,7 +554,8 @@ class Gemm {
     const Expr n =
         b_.let("next", (block + 1) * blocks.width + (segment * blocks.distance + column % padded));
     b_.serial("part", chain_steps(sizes_.steps, chain), [&](const Expr& part) {
-      for (int64_t c = 0; c < columns_; ++c) weights_->prefetch(b_, n + c, part * 8 + chain, 0);
+      for (int64_t c = 0; c < columns_; ++c)
+        weights_->prefetch_block(b_, n + c, part * 8 + chain, 0);
     });
   }
 

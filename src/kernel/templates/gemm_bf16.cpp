@@ -177,7 +177,7 @@ class GemmBf16 {
     const int64_t groups = groups_of(m_);
     const Expr negative_zero = i32(-weights_->layout().zero());
     const auto body = [&](const Expr& block, int existing) {
-      weights_->prefetch(b_, n, block, kPrefetchBytes);
+      weights_->prefetch_block(b_, n, block, kPrefetchBytes);
       const std::vector<Expr> words = weights_->block_groups(b_, n, block, existing);
       const Expr scales = b_.let("scales", weights_->block_scales(b_, n, block, existing));
       for (int g = 0; g < existing; ++g) {

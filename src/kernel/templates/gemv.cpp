@@ -23,7 +23,7 @@ class Gemv {
     x_ = declare_activations(m, parameters_);
     weights_ = std::make_unique<WeightReader>(m.graph, m.id, 1, parameters_);
     epilogue_.declare(parameters_);
-    if (!single_row) rows_ = parameters_.size("rows", m.rows);
+    rows_ = single_row ? index(1) : parameters_.size("rows", m.rows);
   }
 
   LoweredKernel run() {
@@ -53,33 +53,9 @@ class Gemv {
   void segment_columns(const Expr& first, const Expr& count, const ColumnBlocks& blocks,
                        int64_t at) {
     if (weights_->by_rows()) {
-      const auto body = [&](const Expr& c, int64_t columns, const std::vector<int>& row_batches) {
-        std::vector<Expr> list;
-        for (int64_t i = 0; i < columns; ++i) list.push_back(b_.let("column", first + (c + i)));
-        for_rows(row_batches, [&](const std::vector<Expr>& rows) {
-          const std::vector<Expr> sums =
-              m_.int8 ? std::vector<Expr>{dot_int8(list[0])} : dot_floats(list, rows);
-          for (size_t r = 0; r < rows.size(); ++r) {
-            for (int64_t i = 0; i < columns; ++i) {
-              b_.store(local_, rows[r] * width_ + (c + (i + at)),
-                       sums[r * list.size() + static_cast<size_t>(i)]);
-            }
-          }
-        });
-      };
-      // One stream of weights is read faster than two; but from four rows on two columns at once
-      // pay, since what is loaded of the activations serves both.
-      const auto one_by_one = [&] {
-        b_.serial("c", count, [&](const Expr& c) { body(c, 1, {2, 1}); });
-      };
-      if (single_row_) {
-        one_by_one();
-        return;
-      }
-      b_.if_then(less(rows_, index(4)), one_by_one, [&] {
-        const Expr pairs = b_.let("pairs", count / 2);
-        b_.serial("pair", pairs, [&](const Expr& c) { body(c * 2, 2, {4, 2, 1}); });
-        b_.if_then(less(pairs * 2, count), [&] { body(pairs * 2, 1, {4, 1}); });
+      b_.serial("c", count, [&](const Expr& c) {
+        const Expr column = b_.let("column", first + c);
+        b_.store(local_, c + at, m_.int8 ? dot_int8(column) : dot_floats(column));
       });
       return;
     }
@@ -89,10 +65,8 @@ class Gemv {
         weights_->layout().order != graph::WordOrder::kAwq || blocks.width % 8 == 0;
     const auto body = [&](const Expr& c, int lanes) {
       const Expr column = b_.let("column", first + c);
-      for_rows({1}, [&](const std::vector<Expr>& rows) {
-        for (const Expr& row : rows) {
-          b_.store(local_, row * width_ + (c + at), columns_floats(column, row, lanes));
-        }
+      b_.serial("row", rows_, [&](const Expr& row) {
+        b_.store(local_, row * width_ + (c + at), columns_floats(column, row, lanes));
       });
     };
     if (!aligned) {
@@ -107,19 +81,14 @@ class Gemv {
     }
   }
 
-  void for_rows(const std::vector<int>& batches,
-                const std::function<void(const std::vector<Expr>&)>& body) {
-    for_row_batches(b_, single_row_ ? index(1) : rows_, batches, body);
-  }
-
   // The dot product of the one row with `column`.
   Expr dot_int8(const Expr& column) {
     const GroupedLayout layout = m_.layout(index(1));
     const int64_t groups = layout.grouped.groups(m_.k);
-    const BufferRef chains = start_chains(kGroupLanes, 1);
+    const BufferRef chains = start_chains(kGroupLanes);
     const DotAccumulator dots(m_.target, kLanes);
     const auto body = [&](const Expr& block, int existing) {
-      weights_->prefetch(b_, column, block, kPrefetchBytes);
+      weights_->prefetch_block(b_, column, block, kPrefetchBytes);
       const std::vector<Expr> codes = weights_->block_codes(b_, column, block, existing);
       const Expr scales = weights_->block_scales(b_, column, block, existing);
       const Expr at = b_.let("at", layout.codes_at(index(0), block));
@@ -138,48 +107,26 @@ class Gemv {
     };
     b_.serial("g", groups / 8, [&](const Expr& block) { body(block, 8); });
     if (groups % 8 != 0) body(index(groups / 8), static_cast<int>(groups % 8));
-    return sum_chains(chains)[0];
+    return tree_sum(b_, load(chains, index(0)));
   }
 
-  std::vector<Expr> dot_floats(const std::vector<Expr>& columns, const std::vector<Expr>& rows) {
-    const BufferRef chains = start_chains(kLanes, rows.size() * columns.size());
+  Expr dot_floats(const Expr& column) {
+    const BufferRef chains = start_chains(kLanes);
     for_vectors(b_, "k", m_.k, weights_->decode_step(), [&](const Expr& at, int elements) {
-      std::vector<std::vector<Expr>> values;
-      for (const Expr& column : columns) {
-        // The CPU follows one stream by itself, but not two that begin new pages all the time.
-        if (columns.size() > 1)
-          weights_->prefetch_values(b_, column + static_cast<int64_t>(columns.size()), at);
-        values.push_back(weights_->decode(b_, column, at, elements));
-      }
       int done = 0;
-      for (size_t v = 0; v < values[0].size(); ++v) {
-        const int lanes = values[0][v]->type.lanes;
-        for (size_t r = 0; r < rows.size(); ++r) {
-          const Expr x =
-              b_.let("x", load_padded(x_.x, rows[r] * m_.k + (at + done), lanes, kLanes));
-          for (size_t i = 0; i < columns.size(); ++i) {
-            const Expr chain = index(static_cast<int64_t>(r * columns.size() + i));
-            b_.store(chains, chain, fma(pad_lanes(values[i][v], kLanes), x, load(chains, chain)));
-          }
-        }
-        done += lanes;
+      for (const Expr& w : weights_->decode(b_, column, at, elements)) {
+        const Expr x = b_.let("x", load_padded(x_.x, at + done, w->type.lanes, kLanes));
+        b_.store(chains, index(0), fma(pad_lanes(w, kLanes), x, load(chains, index(0))));
+        done += w->type.lanes;
       }
     });
-    return sum_chains(chains);
+    return tree_sum(b_, load(chains, index(0)));
   }
 
-  BufferRef start_chains(int lanes, size_t count) {
-    const BufferRef chains =
-        b_.allocate("chains", {DType::kF32, lanes}, static_cast<int64_t>(count), Space::kRegister);
-    for (int64_t i = 0; i < chains->size; ++i)
-      b_.store(chains, index(i), zeros(DType::kF32, lanes));
+  BufferRef start_chains(int lanes) {
+    const BufferRef chains = b_.allocate("chains", {DType::kF32, lanes}, 1, Space::kRegister);
+    b_.store(chains, index(0), zeros(DType::kF32, lanes));
     return chains;
-  }
-
-  std::vector<Expr> sum_chains(const BufferRef& chains) {
-    std::vector<Expr> sums;
-    for (int64_t i = 0; i < chains->size; ++i) sums.push_back(tree_sum(b_, load(chains, index(i))));
-    return sums;
   }
 
   Expr columns_floats(const Expr& column, const Expr& row, int lanes) {
@@ -229,26 +176,6 @@ ActivationBuffers declare_activations(const MatmulNode& m, ParameterList& parame
     x.x = parameters.operand("x", DType::kF32, 0);
   }
   return x;
-}
-
-void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>& batches,
-                     const std::function<void(const std::vector<Expr>&)>& body) {
-  if (is_constant(rows)) {
-    MLC_CHECK(constant_value(rows) == 1) << constant_value(rows) << " rows";
-    body({index(0)});
-    return;
-  }
-  Expr done = index(0);
-  for (const int batch : batches) {
-    const Expr begin = done;
-    const Expr whole = b.let("whole", (rows - begin) / batch);
-    b.serial("batch", whole, [&](const Expr& i) {
-      std::vector<Expr> list;
-      for (int r = 0; r < batch; ++r) list.push_back(b.let("row", begin + (i * batch + r)));
-      body(list);
-    });
-    done = b.let("done", begin + whole * batch);
-  }
 }
 
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row) {

@@ -1,10 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/templates/gemv_columns.h"
 
+#include "support/check.h"
+
 #include <map>
 
 namespace mlc::kernel {
 namespace {
+
+// The rows [0, rows) in batches of the given sizes (falling, the last one is 1), so that weights
+// are unpacked once a batch. `rows` may be the constant 1.
+void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>& batches,
+                     const std::function<void(const std::vector<Expr>&)>& body) {
+  if (is_constant(rows)) {
+    MLC_CHECK(constant_value(rows) == 1) << constant_value(rows) << " rows";
+    body({index(0)});
+    return;
+  }
+  Expr done = index(0);
+  for (const int batch : batches) {
+    const Expr begin = done;
+    const Expr whole = b.let("whole", (rows - begin) / batch);
+    b.serial("batch", whole, [&](const Expr& i) {
+      std::vector<Expr> list;
+      for (int r = 0; r < batch; ++r) list.push_back(b.let("row", begin + (i * batch + r)));
+      body(list);
+    });
+    done = b.let("done", begin + whole * batch);
+  }
+}
 
 class ChainOfColumns {
  public:

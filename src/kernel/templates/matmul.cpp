@@ -13,6 +13,7 @@ using Template = LoweredKernel (*)(const MatmulNode& m);
 
 // Up to how many rows gemv_strips is faster than gemm (docs/performance.md).
 int64_t most_rows_of_strips(const MatmulNode& m) {
+  if (!m.int8) return m.target.vector_bytes() >= 64 ? kMaxRowsOfWholeStrips : kTileRows;
   if (m.by_tiles() || m.by_blocks()) return kMaxGemvRows;
   // What a sum costs at its end is little only where k is long.
   if (m.target.vector_bytes() >= 64) return m.k >= 2048 ? 24 : kMaxGemvRows;
@@ -52,7 +53,7 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
     add(
         kMaxGemvRows, [](const MatmulNode& n) { return column_chains_kernel(n, false); },
         [](const MatmulNode& n) { return column_finish_kernel(n, false); });
-  } else if (m.int8) {
+  } else if (!m.by_columns) {
     done = most_rows_of_strips(m);
     add(1, nullptr, one_row);
     add(std::min(done, kMaxRowsOfWholeStrips), nullptr,

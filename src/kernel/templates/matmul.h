@@ -69,17 +69,12 @@ struct ActivationBuffers {
 };
 ActivationBuffers declare_activations(const MatmulNode& m, ParameterList& parameters);
 
-// The rows [0, rows) in batches of the given sizes (falling, the last one is 1), so that weights
-// are unpacked once a batch. `rows` may be the constant 1.
-void for_row_batches(KernelBuilder& b, const Expr& rows, const std::vector<int>& batches,
-                     const std::function<void(const std::vector<Expr>&)>& body);
-
 // Columns a block for about the same number of tasks whatever the size of the matrix.
 int64_t preferred_block_width(int64_t n, int64_t largest);
 
-// One row, or, of floats, up to kMaxGemvRows.
+// One row, or, of floats with weights by columns, up to kMaxGemvRows.
 LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
-// Some rows of int8 activations with weights by rows. `many_rows`: more than kMaxRowsOfWholeStrips.
+// Some rows with weights by rows. `many_rows`: int8, more than kMaxRowsOfWholeStrips.
 LoweredKernel gemv_strips_kernel(const MatmulNode& m, bool many_rows);
 // The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2
 // (sums).

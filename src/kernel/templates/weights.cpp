@@ -71,17 +71,6 @@ std::vector<Expr> WeightReader::decode(KernelBuilder& b, const Expr& row, const 
   return values;
 }
 
-void WeightReader::prefetch_values(KernelBuilder& b, const Expr& row, const Expr& at) const {
-  if (!layout_) {
-    b.prefetch(words_, row * k_ + at);
-    return;
-  }
-  const graph::BitLayout& l = *layout_;
-  const Expr group = row * l.groups(k_) + at / l.group_size;
-  b.prefetch(words_, group * l.words_per_group());
-  b.prefetch(scales_, group);
-}
-
 Expr WeightReader::awq_nibbles(KernelBuilder& b, const BufferRef& words, const Expr& at_row,
                                const Expr& row, int lanes) const {
   // Row r of a word lies at bit 4 * o, o = (r mod 2) * 4 + r / 2 (AutoAWQ's order).
@@ -424,13 +413,38 @@ Expr WeightReader::negative_zeros(KernelBuilder& b, const Expr& row, const Expr&
   return zeros(DType::kI32, lanes) - stored_zeros(b, row, scale_group(group), lanes);
 }
 
-void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& block,
+namespace {
+
+// Asks for the lines of `elements` elements from `first` on, or of what lies `ahead` bytes behind.
+void prefetch_lines(KernelBuilder& b, const BufferRef& buffer, const Expr& first, int64_t elements,
+                    int64_t ahead) {
+  const int64_t size = dtype_bytes(buffer->element.dtype);
+  for (int64_t i = 0; i < elements; i += 64 / size) b.prefetch(buffer, first + (ahead / size + i));
+}
+
+}  // namespace
+
+void WeightReader::prefetch_groups(KernelBuilder& b, const Expr& first, int64_t count,
+                                   int64_t bytes_ahead) const {
+  const int64_t words = layout_->words_per_group();
+  const int64_t scale_bytes = dtype_bytes(scales_->element.dtype);
+  prefetch_lines(b, words_, first * words, count * words, bytes_ahead);
+  prefetch_lines(b, scales_, first, count, bytes_ahead * scale_bytes / (4 * words));
+}
+
+void WeightReader::prefetch(KernelBuilder& b, const Expr& row, const Expr& at, int64_t count,
                             int64_t bytes_ahead) const {
+  if (!layout_) {
+    prefetch_lines(b, words_, row * k_ + at, count, bytes_ahead);
+    return;
+  }
   const graph::BitLayout& l = *layout_;
-  const Expr at = row * (l.groups(k_) * l.words_per_group()) + block * (8 * l.words_per_group());
-  b.prefetch(words_, at + bytes_ahead / 4);
-  b.prefetch(words_, at + (bytes_ahead / 4 + 16));
-  b.prefetch(scales_, row * l.groups(k_) + block * 8 + bytes_ahead / 16);
+  prefetch_groups(b, row * l.groups(k_) + at / l.group_size, l.groups(count), bytes_ahead);
+}
+
+void WeightReader::prefetch_block(KernelBuilder& b, const Expr& row, const Expr& block,
+                                  int64_t bytes_ahead) const {
+  prefetch_groups(b, row * layout_->groups(k_) + block * 8, 8, bytes_ahead);
 }
 
 }  // namespace mlc::kernel

@@ -29,7 +29,11 @@ class WeightReader {
   int64_t k() const { return k_; }
   bool is_plain() const { return !layout_; }
   const graph::BitLayout& layout() const { return *layout_; }
-  int64_t row_bytes() const { return layout_->groups(k_) * layout_->words_per_group() * 4; }
+  // By rows: of values or codes.
+  int64_t row_bytes() const {
+    return layout_ ? layout_->groups(k_) * layout_->words_per_group() * 4
+                   : k_ * dtype_bytes(words_->element.dtype);
+  }
   bool by_rows() const { return !layout_ || layout_->order == graph::WordOrder::kRows; }
 
   // By rows: the values of `count` columns from `at` on (a multiple of decode_step()) as f32
@@ -37,8 +41,6 @@ class WeightReader {
   // of the row.
   int decode_step() const;
   std::vector<Expr> decode(KernelBuilder& b, const Expr& row, const Expr& at, int count) const;
-  // Asks for what decode() reads there.
-  void prefetch_values(KernelBuilder& b, const Expr& row, const Expr& at) const;
   // Any order but rows: the values of column base + offset in `lanes` rows from `row` on, where
   // base is a multiple of column_step() and offset below it.
   int column_step() const;
@@ -53,8 +55,8 @@ class WeightReader {
   // bytes].
   std::vector<Expr> strip_codes(KernelBuilder& b, const std::vector<Expr>& columns,
                                 const Expr& block, int groups, int lanes) const;
-  // The codes of one column group by group: of each of the eight groups its quads as u32 words, one after
-  // the other.
+  // The codes of one column group by group: of each of the eight groups its quads as u32 words, one
+  // after the other.
   std::vector<Expr> block_groups(KernelBuilder& b, const Expr& row, const Expr& block,
                                  int groups) const;
   // The scales of these groups, f32 x 8, zeros for missing ones.
@@ -96,11 +98,17 @@ class WeightReader {
   // quads of kind a.
   std::vector<Expr> unpack_words(KernelBuilder& b, const Expr& words) const;
 
-  // Asks for the codes and scales of a block of a row, or of what lies `bytes_ahead` (of codes)
-  // behind it.
-  void prefetch(KernelBuilder& b, const Expr& row, const Expr& block, int64_t bytes_ahead) const;
+  // By rows: asks for `count` columns from `at` on, or for what lies `bytes_ahead` (of values or
+  // codes) behind them and may be of following rows.
+  void prefetch(KernelBuilder& b, const Expr& row, const Expr& at, int64_t count,
+                int64_t bytes_ahead) const;
+  // The same for the eight groups of `block`.
+  void prefetch_block(KernelBuilder& b, const Expr& row, const Expr& block,
+                      int64_t bytes_ahead) const;
 
  private:
+  void prefetch_groups(KernelBuilder& b, const Expr& first, int64_t count,
+                       int64_t bytes_ahead) const;
   // The weights' group that an activations' group lies in.
   Expr scale_group(const Expr& group) const;
   Expr block_words(KernelBuilder& b, const Expr& row, const Expr& block, int groups) const;
