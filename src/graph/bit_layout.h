@@ -41,9 +41,10 @@ struct BitLayout {
 // count the codes of the weights from their zero.
 //
 // Codes lie in blocks of eight groups (the last block of a row is padded with zeros): [block][row]
-// [quad][8 groups][4 bytes], so that a quad of all eight groups is one vector. Which four elements a quad
-// holds follows the words of the weights that will meet it: `bits` 4: quad 4a + w has elements 8w +
-// 2i + a; 3: quad 4a + w has 10w + 4a + i (i < 2 for a = 2, then zeros); 8: quad q has 4q + i.
+// [quad][8 groups][4 bytes], so that a quad of all eight groups is one vector. Which four elements
+// a quad holds follows the words of the weights that will meet it: `bits` 4: quad 4a + w has
+// elements 8w + 2i + a; 3: quad 4a + w has 10w + 4a + i (i < 2 for a = 2, then zeros); 8: quad q
+// has 4q + i.
 struct GroupedInt8 {
   int group_size = 32;
   int bits = 4;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matmul of one row, or of floats of a few rows (int8: gemv_strips). A task is a block of columns
-// of the result, that is of rows of the weights, which are read once, one after the other; the
-// block's epilogue follows at once.
+// Matmul of one row, or of a few rows of floats with weights by columns (others: gemv_strips,
+// gemv_columns). A task is a block of columns of the result, that is of rows of the weights, which
+// are read once, one after the other; the block's epilogue follows at once.
 //
-// Order of summation (docs/numerics.md), the same in gemm: int8 activations: the exact integer sum
-// of a group, then chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain). Floats:
-// chain k mod 16 of sixteen, fma. The chains are summed by halves.
+// Order of summation (docs/numerics.md), the same everywhere: int8 activations: the exact integer
+// sum of a group, then chain g mod 8 of eight f32 chains, fma(float(sum) * xs, scale, chain).
+// Floats: chain k mod 16 of sixteen, fma. The chains are summed by halves.
 #include "kernel/templates/matmul.h"
 #include "support/check.h"
 

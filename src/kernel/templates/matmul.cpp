@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernels a matmul has: gemv for one row and for a few, pack and gemm for more. Few
-// rows with weights by columns take two steps (gemv_columns.h).
+// Which kernels a matmul has: gemv for one row, gemv_strips for some, pack and gemm for many. Few
+// rows with weights by columns are gemv's, or take two steps (gemv_columns.h).
 #include <algorithm>
 
 #include "kernel/templates/gemv_columns.h"
@@ -16,7 +16,7 @@ int64_t most_rows_of_strips(const MatmulNode& m) {
   if (!m.int8) return m.target.vector_bytes() >= 64 ? kMaxRowsOfWholeStrips : kTileRows;
   if (m.by_tiles() || m.by_blocks()) return kMaxGemvRows;
   // What a sum costs at its end is little only where k is long.
-  if (m.target.vector_bytes() >= 64) return m.k >= 2048 ? 24 : kMaxGemvRows;
+  if (m.target.vector_bytes() >= 64) return m.k >= 2048 ? kMaxRowsOfWholeStrips : kMaxGemvRows;
   // gemm's sums of pairs do not fit the registers.
   if (m.target.vector_bytes() >= 32 && !m.target.has_dot4()) return INT64_MAX;
   return kMaxGemvRows;
@@ -28,7 +28,6 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
                             const target::Target& target) {
   const MatmulNode m(graph, id, target);
   LoweredNode result;
-  result.temporaries = gemm_temporaries(m);
   LoweredCall first{m.rows, {}};
   LoweredCall second{m.rows, {}};
   // What computes up to `rows` rows, more than what was added before: a kernel, and one ahead of it
@@ -45,6 +44,8 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
   };
   const Template one_row = [](const MatmulNode& n) { return gemv_kernel(n, true); };
   int64_t done = kMaxGemvRows;
+  if (!m.by_columns) done = most_rows_of_strips(m);
+  if (done < INT64_MAX) result.temporaries = gemm_temporaries(m);
   if (m.int8 && m.by_columns) {
     result.temporaries.push_back(column_chains_bytes(m));
     add(
@@ -54,7 +55,6 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
         kMaxGemvRows, [](const MatmulNode& n) { return column_chains_kernel(n, false); },
         [](const MatmulNode& n) { return column_finish_kernel(n, false); });
   } else if (!m.by_columns) {
-    done = most_rows_of_strips(m);
     add(1, nullptr, one_row);
     add(std::min(done, kMaxRowsOfWholeStrips), nullptr,
         [](const MatmulNode& n) { return gemv_strips_kernel(n, false); });
@@ -70,7 +70,8 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
     add(m.by_sums() ? kMaxFixedRows : INT64_MAX, pack_kernel,
         [](const MatmulNode& n) { return gemm_kernel(n, false); });
   if (m.by_sums()) add(INT64_MAX, pack_bf16_kernel, gemm_bf16_kernel);
-  result.calls = {std::move(first), std::move(second)};
+  if (first.variants.size() > 1 || ahead) result.calls.push_back(std::move(first));
+  result.calls.push_back(std::move(second));
   return result;
 }
 
