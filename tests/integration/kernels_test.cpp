@@ -180,6 +180,8 @@ void run_steps(
   ASSERT_TRUE(execution.cache().extend(first, 90));
   step({{first, all.subspan(40, 5), 60, WantedLogits::kNone}});
   step({{first, all.subspan(70, 1), 60, WantedLogits::kAll}});
+  step({{first, all.subspan(71, 1), 60, WantedLogits::kNone},
+        {second, all.subspan(20, 1), 60, WantedLogits::kAll}});
 }
 
 struct Case {

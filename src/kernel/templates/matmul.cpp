@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernels a matmul has: gemv for one row, gemv_strips for some, pack and gemm for many. Few
-// rows with weights by columns are gemv's, or take two steps (gemv_columns.h).
+// Which kernels a matmul has: gemv for one row or two, gemv_strips for some, pack and gemm for
+// many. Few rows with weights by columns are gemv's, or take two steps (gemv_columns.h).
 #include <algorithm>
 
 #include "kernel/templates/gemv_columns.h"
@@ -11,12 +11,14 @@ namespace {
 
 using Template = LoweredKernel (*)(const MatmulNode& m);
 
+// From here on what a strip costs at its end, where its chains are summed, is little.
+constexpr int64_t kLongK = 2048;
+
 // Up to how many rows gemv_strips is faster than gemm (docs/performance.md).
 int64_t most_rows_of_strips(const MatmulNode& m) {
   if (!m.int8) return m.target.vector_bytes() >= 64 ? kMaxRowsOfWholeStrips : kTileRows;
   if (m.by_tiles() || m.by_blocks()) return kMaxGemvRows;
-  // What a sum costs at its end is little only where k is long.
-  if (m.target.vector_bytes() >= 64) return m.k >= 2048 ? kMaxRowsOfWholeStrips : kMaxGemvRows;
+  if (m.target.vector_bytes() >= 64) return m.k >= kLongK ? kMaxRowsOfWholeStrips : kMaxGemvRows;
   // gemm's sums of pairs do not fit the registers.
   if (m.target.vector_bytes() >= 32 && !m.target.has_dot4()) return INT64_MAX;
   return kMaxGemvRows;
@@ -42,7 +44,7 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
     ahead = before;
     second.variants.push_back({rows, {kernel(m)}});
   };
-  const Template one_row = [](const MatmulNode& n) { return gemv_kernel(n, true); };
+  const Template one_row = [](const MatmulNode& n) { return gemv_kernel(n, 1); };
   int64_t done = kMaxGemvRows;
   if (!m.by_columns) done = most_rows_of_strips(m);
   if (done < INT64_MAX) result.temporaries = gemm_temporaries(m);
@@ -56,13 +58,15 @@ LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
         [](const MatmulNode& n) { return column_finish_kernel(n, false); });
   } else if (!m.by_columns) {
     add(1, nullptr, one_row);
+    if (m.int8 && m.k < kLongK)
+      add(2, nullptr, [](const MatmulNode& n) { return gemv_kernel(n, 2); });
     add(std::min(done, kMaxRowsOfWholeStrips), nullptr,
         [](const MatmulNode& n) { return gemv_strips_kernel(n, false); });
     if (done > kMaxRowsOfWholeStrips)
       add(done, nullptr, [](const MatmulNode& n) { return gemv_strips_kernel(n, true); });
   } else {
     add(1, nullptr, one_row);
-    add(kMaxGemvRows, nullptr, [](const MatmulNode& n) { return gemv_kernel(n, false); });
+    add(kMaxGemvRows, nullptr, [](const MatmulNode& n) { return gemv_kernel(n, kMaxGemvRows); });
   }
   if (done < kTileRows && gemm_has_single_tile(m))
     add(kTileRows, pack_kernel, [](const MatmulNode& n) { return gemm_kernel(n, true); });

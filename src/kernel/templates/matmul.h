@@ -72,8 +72,8 @@ ActivationBuffers declare_activations(const MatmulNode& m, ParameterList& parame
 // Columns a block for about the same number of tasks whatever the size of the matrix.
 int64_t preferred_block_width(int64_t n, int64_t largest);
 
-// One row, or, of floats with weights by columns, up to kMaxGemvRows.
-LoweredKernel gemv_kernel(const MatmulNode& m, bool single_row);
+// Exactly so many rows, one or two; of floats with weights by columns at most so many.
+LoweredKernel gemv_kernel(const MatmulNode& m, int64_t most_rows);
 // Some rows with weights by rows. `many_rows`: int8, more than kMaxRowsOfWholeStrips.
 LoweredKernel gemv_strips_kernel(const MatmulNode& m, bool many_rows);
 // The activations of many rows, laid out for gemm: temporary 0 (codes or f32), 1 (scales), 2
