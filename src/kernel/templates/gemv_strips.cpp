@@ -352,7 +352,7 @@ class Int8Strips : public Strips {
   void add_to_chains(const Expr& chains, int columns, int lanes, const Expr& products,
                      const Expr& scales) {
     // Chains without a group get 0 * 0 added.
-    const int step = lanes == kGroupLanes ? columns * lanes : wide_ ? 16 : 8;
+    const int step = lanes == kGroupLanes ? columns * lanes : 2 * kGroupLanes;
     const auto spread = [&](const Expr& v, int from) {
       if (lanes == kGroupLanes) return v;
       std::vector<int> order;

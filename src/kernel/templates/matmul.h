@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What gemv and gemm share: the operands of a matmul as parameters of a kernel.
+// What the kernels of a matmul share: its operands as parameters, and the limits between them.
 #pragma once
 
 #include <functional>

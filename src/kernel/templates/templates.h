@@ -18,7 +18,7 @@ LoweredNode gather_template(const graph::Graph& graph, graph::NodeId id,
                             const target::Target& target);
 LoweredNode rope_table_template(const graph::Graph& graph, graph::NodeId id,
                                 const target::Target& target);
-// Matmul of a few rows (gemv) and of many (gemm).
+// Matmul of one row (gemv), of some (gemv_strips) and of many (gemm).
 LoweredNode matmul_template(const graph::Graph& graph, graph::NodeId id,
                             const target::Target& target);
 // Query tokens of a work item at the most, for `queries` query heads a KV head.

@@ -156,18 +156,23 @@ Expr WeightReader::block_words(KernelBuilder& b, const Expr& row, const Expr& bl
   return b.let("words", load_padded(words_, at, groups * per_group, 8 * per_group));
 }
 
+namespace {
+
+// Of [8 groups][4 words] the words w and w + 1 of the first `groups` groups: one vector.
+Expr word_pair(KernelBuilder& b, const Expr& words, int w, int groups) {
+  std::vector<int> order;
+  for (int i = 0; i < 2 * groups; ++i) order.push_back(4 * (i % groups) + w + i / groups);
+  return b.let("pair", shuffle(words, order));
+}
+
+}  // namespace
+
 std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, const Expr& block,
                                             int groups) const {
   const Expr words = block_words(b, row, block, groups);
-  // [8 groups][4 words] becomes two vectors: words 0 and 1 of the eight groups, words 2 and 3.
   std::vector<std::vector<Expr>> kinds(2);
-  for (int half = 0; half < 2; ++half) {
-    std::vector<int> order;
-    for (int w = 2 * half; w < 2 * half + 2; ++w) {
-      for (int g = 0; g < 8; ++g) order.push_back(4 * g + w);
-    }
-    kinds[static_cast<size_t>(half)] = unpack_words(b, b.let("pair", shuffle(words, order)));
-  }
+  for (int half = 0; half < 2; ++half)
+    kinds[static_cast<size_t>(half)] = unpack_words(b, word_pair(b, words, 2 * half, 8));
   std::vector<Expr> codes;
   for (size_t a = 0; a < kinds[0].size(); ++a) {
     codes.push_back(kinds[0][a]);
@@ -179,14 +184,11 @@ std::vector<Expr> WeightReader::block_codes(KernelBuilder& b, const Expr& row, c
 std::vector<Expr> WeightReader::strip_codes(KernelBuilder& b, const std::vector<Expr>& columns,
                                             const Expr& block, int groups, int lanes) const {
   const auto per_group = static_cast<size_t>(layout_->words_per_group());
-  // Two words of the groups of a column at a time, which are one register.
   std::vector<std::vector<Expr>> words(per_group);  // [word][column]
   for (const Expr& column : columns) {
     const Expr all = block_words(b, column, block, groups);
     for (int w = 0; w < static_cast<int>(per_group); w += 2) {
-      std::vector<int> order;
-      for (int i = 0; i < 2 * lanes; ++i) order.push_back(4 * (i % lanes) + w + i / lanes);
-      const Expr pair = b.let("pair", shuffle(all, order));
+      const Expr pair = word_pair(b, all, w, lanes);
       for (int i = 0; i < 2; ++i)
         words[static_cast<size_t>(w + i)].push_back(slice_lanes(pair, i * lanes, lanes));
     }
